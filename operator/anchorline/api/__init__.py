@@ -1,0 +1,1 @@
+"""PURE: the shapes of the custom resources, their schema, and every label, annotation, key and derived name."""

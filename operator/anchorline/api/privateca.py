@@ -1,0 +1,309 @@
+"""PrivateCA: a root, the intermediate under it, who may have names from it, and where it is trusted (cluster-scoped)."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from anchorline.api.fields import (
+    Algorithm,
+    CAKey,
+    DeletionPolicy,
+    Duration,
+    LabelSelector,
+    SecretName,
+    Strings,
+    Usage,
+)
+from anchorline.api.markers import Rule, schema
+from anchorline.api.meta import Condition, Metadata
+from anchorline.api.naming import MAX_CA_NAME
+
+Names = Annotated[Strings, schema(maxItems=100, **{"x-kubernetes-list-type": "atomic"})]
+
+
+class RootSource(StrEnum):
+    """Where the root comes from."""
+
+    GENERATED = "Generated"
+    SECRET = "Secret"  # noqa: S105
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CASubject:
+    """Distinguished name of the CA's certificates (RFC 5280 4.1.2.6); the generation is added to the common name."""
+
+    common_name: Annotated[str, "Common name, for people: `Acme Internal`.", schema(minLength=1, maxLength=48)]
+    organizations: Annotated[Strings, "Organizations (O).", schema(maxItems=8)] = ()
+    organizational_units: Annotated[Strings, "Organizational units (OU).", schema(maxItems=8)] = ()
+    countries: Annotated[Strings, "Countries (C), two letters each.", schema(maxItems=8)] = ()
+    localities: Annotated[Strings, "Localities (L).", schema(maxItems=8)] = ()
+    provinces: Annotated[Strings, "States or provinces (ST).", schema(maxItems=8)] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootSpec:
+    """The root: generated here, or brought in a Secret."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "(self.source == 'Secret') == has(self.secretName)",
+            "set secretName together with source: Secret, and leave it out otherwise",
+        ),
+        Rule(
+            "!has(self.validity) || duration(self.validity) >= duration('1h')",
+            "validity must be at least 1h",
+        ),
+    )
+
+    source: Annotated[
+        RootSource, "Generated: Anchorline makes the root. Secret: you bring a root, or an intermediate with its chain."
+    ] = RootSource.GENERATED
+    secret_name: Annotated[
+        SecretName | None,
+        "Secret in the operator's namespace with tls.crt (the CA, then its chain up to the root), tls.key, and ca.crt when tls.crt ends before the root. It is read, never changed.",
+    ] = None
+    key: Annotated[CAKey, "Key of a generated root."] = CAKey()
+    validity: Annotated[Duration, "How long a generated root is valid."] = timedelta(hours=87600)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntermediateSpec:
+    """The intermediate that signs leaves; renewed under the same root without ceremony."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule("!has(self.validity) || duration(self.validity) >= duration('1h')", "validity must be at least 1h"),
+        Rule(
+            "!has(self.renewBefore) || duration(self.renewBefore) < duration(self.validity)",
+            "renewBefore must be shorter than validity",
+        ),
+    )
+
+    key: Annotated[CAKey, "Key of the intermediate."] = CAKey()
+    validity: Annotated[Duration, "How long an intermediate is valid, capped at its root's end."] = timedelta(
+        hours=8760
+    )
+    renew_before: Annotated[
+        Duration | None,
+        "How long before its end the next intermediate is made; by default a third of its life, and never so late that it would cap a leaf.",
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameConstraints:
+    """Name constraints on the intermediate (RFC 5280 4.2.1.10): DNS only, never with a leading dot."""
+
+    enabled: Annotated[bool, "false leaves name constraints out (mbedTLS 2 refuses chains with critical ones)."] = True
+    critical: Annotated[bool, "Whether the extension is critical, as RFC 5280 demands."] = True
+    permitted_dns_domains: Annotated[
+        Names,
+        "Permitted DNS subtrees; by default everything that `policy` can ever grant.",
+        schema(
+            items={
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 253,
+                "x-kubernetes-validations": [
+                    {
+                        "rule": "!self.startsWith('.')",
+                        "message": "write the domain without a leading dot: some clients refuse the dotted form",
+                    }
+                ],
+            }
+        ),
+    ] = ()
+    excluded_dns_domains: Annotated[
+        Names,
+        "Excluded DNS subtrees.",
+        schema(
+            items={
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 253,
+                "x-kubernetes-validations": [
+                    {
+                        "rule": "!self.startsWith('.')",
+                        "message": "write the domain without a leading dot: some clients refuse the dotted form",
+                    }
+                ],
+            }
+        ),
+    ] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Who may have which names. Names under a namespace's own services are always granted; all else is granted here."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.maxDuration) || duration(self.maxDuration) >= duration('30s')",
+            "maxDuration must be at least 30s",
+        ),
+    )
+
+    namespace_selector: Annotated[LabelSelector | None, "Namespaces that may have certificates; by default all."] = None
+    dns_names: Annotated[
+        Names,
+        "Further DNS names: `db.acme.example`, `*.{namespace}.acme.example` (`*` is one label), `**.acme.example` (any depth); `{namespace}` is the asking namespace.",
+        schema(items={"type": "string", "minLength": 1, "maxLength": 253}),
+    ] = ()
+    common_names: Annotated[
+        Names,
+        "Further common names, as patterns like dnsNames; a DNS name that is granted is always granted as common name.",
+        schema(items={"type": "string", "minLength": 1, "maxLength": 64}),
+    ] = ()
+    ip_ranges: Annotated[
+        Names,
+        "IP addresses, as CIDR ranges; none by default.",
+        schema(
+            items={
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 64,
+                "x-kubernetes-validations": [
+                    {"rule": "isCIDR(self)", "message": "write an IP range in CIDR form, such as 10.96.0.0/16"}
+                ],
+            }
+        ),
+    ] = ()
+    uris: Annotated[
+        Names,
+        "URI names, as patterns in which `*` stands for any characters but `/`, a final `**` for all the rest; `{namespace}` is the asking namespace.",
+        schema(items={"type": "string", "minLength": 1, "maxLength": 512}),
+    ] = ()
+    email_addresses: Annotated[
+        Names,
+        "E-mail names, as patterns like `*@acme.example`.",
+        schema(items={"type": "string", "minLength": 1, "maxLength": 254}),
+    ] = ()
+    usages: Annotated[tuple[Usage, ...], "Usages that may be asked for.", schema(maxItems=16, minItems=1)] = (
+        Usage.DIGITAL_SIGNATURE,
+        Usage.KEY_ENCIPHERMENT,
+        Usage.KEY_AGREEMENT,
+        Usage.SERVER_AUTH,
+        Usage.CLIENT_AUTH,
+    )
+    key_algorithms: Annotated[
+        tuple[Algorithm, ...], "Key algorithms that may be asked for.", schema(maxItems=3, minItems=1)
+    ] = (
+        Algorithm.ECDSA,
+        Algorithm.RSA,
+        Algorithm.ED25519,
+    )
+    max_duration: Annotated[
+        Duration | None, "Longest duration that may be asked for; unset: as long as the chain lasts."
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafDefaults:
+    """Defaults for Certificates that do not say it themselves."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule("!has(self.duration) || duration(self.duration) >= duration('30s')", "duration must be at least 30s"),
+    )
+
+    duration: Annotated[Duration, "How long a leaf is valid."] = timedelta(hours=720)
+    usages: Annotated[tuple[Usage, ...], "Usages of a leaf.", schema(maxItems=16, minItems=1)] = (
+        Usage.DIGITAL_SIGNATURE,
+        Usage.KEY_ENCIPHERMENT,
+        Usage.SERVER_AUTH,
+        Usage.CLIENT_AUTH,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Where the roots are trusted, besides the namespaces that ask by annotation."""
+
+    namespace_selector: Annotated[LabelSelector | None, "Namespaces that get the trust store without asking."] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateCASpec:
+    """Desired state of a PrivateCA."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.subject) || (has(self.root) && self.root.source == 'Secret')",
+            "set subject.commonName: a generated root needs a name",
+        ),
+        Rule(
+            "!has(oldSelf.root) || !has(self.root) || self.root.source == oldSelf.root.source",
+            "root.source cannot be changed; create another PrivateCA and let namespaces trust both while you move",
+        ),
+    )
+
+    subject: Annotated[
+        CASubject | None, "Distinguished name of the CA; needed unless the root is brought in a Secret."
+    ] = None
+    root: Annotated[RootSpec, "The root."] = field(default_factory=RootSpec)
+    intermediate: Annotated[IntermediateSpec, "The intermediate."] = field(default_factory=IntermediateSpec)
+    name_constraints: Annotated[NameConstraints, "Name constraints on the intermediate."] = field(
+        default_factory=NameConstraints
+    )
+    policy: Annotated[Policy, "Who may have which names."] = field(default_factory=Policy)
+    leaf: Annotated[LeafDefaults, "Defaults for Certificates."] = field(default_factory=LeafDefaults)
+    trust: Annotated[Trust, "Where the roots are trusted."] = field(default_factory=Trust)
+    deletion_policy: Annotated[
+        DeletionPolicy,
+        "Retain (default): keys and trust stay when the PrivateCA is deleted, and are taken up again when it comes back. Delete: both go.",
+    ] = DeletionPolicy.RETAIN
+
+
+class Phase(StrEnum):
+    """Where a root is in its life (design: rotation of a root)."""
+
+    DISTRIBUTING = "Distributing"
+    ACTIVE = "Active"
+    RETIRING = "Retiring"
+    RETIRED = "Retired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationStatus:
+    """One root of this CA."""
+
+    number: Annotated[int, "Generation, counted from 1.", schema(minimum=1)]
+    phase: Annotated[Phase, "Distributing, Active, Retiring or Retired."]
+    fingerprint: Annotated[str, "SHA-256 of the root's DER, hex."]
+    subject: Annotated[str, "Subject of the root (RFC 4514)."]
+    not_before: Annotated[datetime, "Start of the root's validity."]
+    not_after: Annotated[datetime, "End of the root's validity."]
+    secret_name: Annotated[str, "Secret in the operator's namespace that holds it."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateCAStatus:
+    """Observed state of a PrivateCA."""
+
+    observed_generation: Annotated[int, "metadata.generation that was last acted on.", schema(minimum=0)] = 0
+    conditions: Annotated[
+        tuple[Condition, ...],
+        "Ready, Distributed.",
+        schema(**{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+    ] = ()
+    generations: Annotated[
+        tuple[GenerationStatus, ...],
+        "Roots of this CA, newest first.",
+        schema(**{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["number"]}),
+    ] = ()
+    intermediate_not_after: Annotated[datetime | None, "End of the signing intermediate's validity."] = None
+    public_roots: Annotated[str, "Source and version of the public roots in the trust stores."] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateCA:
+    """A private certificate authority that this cluster issues from and trusts."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            f"self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= {MAX_CA_NAME}",
+            f"metadata.name must be a DNS label of at most {MAX_CA_NAME} characters: Secrets and labels are named after it",
+        ),
+    )
+
+    metadata: Metadata
+    spec: Annotated[PrivateCASpec, "Desired state."]
+    status: Annotated[PrivateCAStatus, "Observed state."] = PrivateCAStatus()

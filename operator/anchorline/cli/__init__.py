@@ -1,0 +1,1 @@
+"""I/O: the `anchorline` command, which is also `kubectl anchorline`."""

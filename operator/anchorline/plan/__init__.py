@@ -1,0 +1,1 @@
+"""PURE: decisions. What was observed goes in, a printable plan without key material comes out."""
