@@ -1,0 +1,182 @@
+"""The command lines of etcd, kube-apiserver and kube-controller-manager, and the ports they listen on."""
+
+import random
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from anchorline import errors
+from anchorline.lab.folder import Folder
+
+LOOPBACK = "127.0.0.1"
+NAMES = ("etcd", "kube-apiserver", "kube-controller-manager")
+
+# Below the range from which the kernel takes ports for outgoing connections: a component that is stopped and
+# started again gets its port back.
+_PORTS = range(20_000, 30_000)
+_TRIES = 200
+
+CONTROLLERS = (
+    "garbage-collector-controller",
+    "namespace-controller",
+    "serviceaccount-controller",
+    "serviceaccount-token-controller",
+    "root-ca-certificate-publisher-controller",
+    "clusterrole-aggregation-controller",
+    "validatingadmissionpolicy-status-controller",
+)
+
+AUDIT_POLICY = """\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """The ports of one lab, all on loopback."""
+
+    etcd: int
+    etcd_peer: int
+    apiserver: int
+    controller_manager: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """One program to run: what it is called, where it listens, where it says that it is ready."""
+
+    name: str
+    command: tuple[str, ...]
+    port: int
+    ready_path: str
+
+    @property
+    def ready_url(self) -> str:
+        """The address that answers 200 when the component is ready."""
+        return f"https://{LOOPBACK}:{self.port}{self.ready_path}"
+
+
+def free_ports(apiserver: int | None) -> Ports:
+    """Choose ports that nobody listens on. Raises `InvalidSpec` when the asked-for `apiserver` port is taken."""
+    if apiserver is not None and not _free(apiserver):
+        raise errors.InvalidSpec(f"Port {apiserver} on {LOOPBACK} is taken or not allowed; choose another --port.")
+    chosen: list[int] = []
+    for port in random.sample(_PORTS, _TRIES):
+        if port != apiserver and _free(port):
+            chosen.append(port)
+        if len(chosen) == 4:
+            return Ports(
+                etcd=chosen[0], etcd_peer=chosen[1], controller_manager=chosen[2], apiserver=apiserver or chosen[3]
+            )
+    raise errors.NotReady(f"Found no free ports on {LOOPBACK} between {_PORTS.start} and {_PORTS.stop}; free some.")
+
+
+def _free(port: int) -> bool:
+    """Whether a server could listen on `port` now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except (OSError, OverflowError):
+            return False
+    return True
+
+
+def all_of(folder: Folder, ports: Ports, binaries: dict[str, Path], *, fsync: bool) -> tuple[Component, ...]:
+    """Return the components in the order in which they start."""
+    return (
+        _etcd(folder, ports, binaries["etcd"], fsync=fsync),
+        _apiserver(folder, ports, binaries["kube-apiserver"]),
+        _controller_manager(folder, ports, binaries["kube-controller-manager"]),
+    )
+
+
+def _etcd(folder: Folder, ports: Ports, binary: Path, *, fsync: bool) -> Component:
+    client, peer = (f"https://{LOOPBACK}:{port}" for port in (ports.etcd, ports.etcd_peer))
+    tls = {"cert-file": "server.crt", "key-file": "server.key", "trusted-ca-file": "ca.crt"}
+    flags = {
+        "name": "lab",
+        "data-dir": folder.etcd_data,
+        "listen-client-urls": client,
+        "advertise-client-urls": client,
+        "listen-peer-urls": peer,
+        "initial-advertise-peer-urls": peer,
+        "initial-cluster": f"lab={peer}",
+        "client-cert-auth": "true",
+        "peer-client-cert-auth": "true",
+        **{flag: folder.pki / file for flag, file in tls.items()},
+        **{f"peer-{flag}": folder.pki / file for flag, file in tls.items()},
+        "quota-backend-bytes": 8 * 2**30,
+        "log-level": "warn",
+        **({} if fsync else {"unsafe-no-fsync": "true"}),
+    }
+    return Component(name="etcd", command=_command(binary, flags), port=ports.etcd, ready_path="/health")
+
+
+def _apiserver(folder: Folder, ports: Ports, binary: Path) -> Component:
+    pki = folder.pki
+    flags = {
+        "bind-address": LOOPBACK,
+        "secure-port": ports.apiserver,
+        "advertise-address": LOOPBACK,
+        "endpoint-reconciler-type": "none",
+        "etcd-servers": f"https://{LOOPBACK}:{ports.etcd}",
+        "etcd-cafile": folder.ca,
+        "etcd-certfile": pki / "etcd-client.crt",
+        "etcd-keyfile": pki / "etcd-client.key",
+        "tls-cert-file": pki / "server.crt",
+        "tls-private-key-file": pki / "server.key",
+        "client-ca-file": folder.ca,
+        "token-auth-file": pki / "tokens.csv",
+        "authorization-mode": "Node,RBAC",
+        "service-account-issuer": "https://kubernetes.default.svc.cluster.local",
+        "service-account-key-file": pki / "service-account.pub",
+        "service-account-signing-key-file": pki / "service-account.key",
+        "service-cluster-ip-range": "10.96.0.0/16",
+        "enable-aggregator-routing": "true",
+        "allow-privileged": "true",
+        "max-requests-inflight": 2000,
+        "max-mutating-requests-inflight": 1000,
+        **_audit_flags(folder),
+    }
+    return Component(name="kube-apiserver", command=_command(binary, flags), port=ports.apiserver, ready_path="/readyz")
+
+
+def _audit_flags(folder: Folder) -> dict[str, object]:
+    """Blocking, so that no request is ever left out; in one file, so that a position in it stays true."""
+    return {
+        "audit-policy-file": folder.root / "audit-policy.yaml",
+        "audit-log-path": folder.audit_log,
+        "audit-log-mode": "blocking",
+        "audit-log-maxsize": 1_000_000,  # MB; 0 would mean 100
+    }
+
+
+def _controller_manager(folder: Folder, ports: Ports, binary: Path) -> Component:
+    kubeconfig = folder.root / "controller-manager.kubeconfig"
+    flags = {
+        "bind-address": LOOPBACK,
+        "secure-port": ports.controller_manager,
+        "tls-cert-file": folder.pki / "server.crt",
+        "tls-private-key-file": folder.pki / "server.key",
+        "kubeconfig": kubeconfig,
+        "service-account-private-key-file": folder.pki / "service-account.key",
+        "root-ca-file": folder.ca,
+        "use-service-account-credentials": "true",
+        "leader-elect": "false",
+        "controllers": ",".join(CONTROLLERS),
+    }
+    return Component(
+        name="kube-controller-manager",
+        command=_command(binary, flags),
+        port=ports.controller_manager,
+        ready_path="/healthz",
+    )
+
+
+def _command(binary: Path, flags: dict[str, object]) -> tuple[str, ...]:
+    return (str(binary), *(f"--{flag}={value}" for flag, value in flags.items()))
