@@ -1,0 +1,124 @@
+"""Injection for any JSON value: total, idempotent, and it touches nothing else."""
+
+import copy
+import re
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anchorline.api import naming
+from anchorline.plan.injection import DEFAULT, Outcome, decide, injection
+
+BODY = ["containers", "initContainers", "ephemeralContainers", "volumes", "os", "nodeSelector"]
+CONTAINER_KEYS = ["env", "volumeMounts", "volumeDevices", "name", "value", "mountPath", "devicePath", "subPath"]
+OTHERS = ["metadata", "spec", "labels", "annotations", "ownerReferences", "kind", "configMap", "items"]
+KEYS = st.sampled_from(BODY + CONTAINER_KEYS + OTHERS)
+WORDS = st.sampled_from(["anchorline-trust", "/etc/anchorline/trust", "windows", "Node", "SSL_CERT_FILE", "x", ""])
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | WORDS | st.text(max_size=3)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=3), inner, max_size=4)
+)
+# "~" and "/" in place of a known key would need escapes in the path; only our own label has them.
+ALLOWED = re.compile(
+    r"/spec/volumes(/-)?|/spec/(init)?[cC]ontainers/\d+/(volumeMounts|env)(/-)?|/metadata/labels(/anchorline\.dev~1injected)?"
+)
+
+
+def optional(**values: Any) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=values)
+
+
+MOUNT = st.fixed_dictionaries({"name": WORDS, "mountPath": WORDS}, optional={"subPath": WORDS})
+ENV = st.fixed_dictionaries({"name": WORDS}, optional={"value": WORDS, "valueFrom": st.just({})})
+DEVICE = st.fixed_dictionaries({"name": WORDS, "devicePath": WORDS})
+LISTS = {
+    "env": st.none() | st.lists(ENV, max_size=3),
+    "volumeMounts": st.none() | st.lists(MOUNT, max_size=3),
+    "volumeDevices": st.lists(DEVICE, max_size=2),
+    "image": WORDS,
+}
+CONTAINER = st.fixed_dictionaries({"name": WORDS}, optional=LISTS)
+SOURCE = optional(name=WORDS, items=st.lists(st.just({"key": "a"}), max_size=1))
+VOLUME = st.fixed_dictionaries({"name": WORDS}, optional={"configMap": SOURCE, "emptyDir": st.just({})})
+LABELS = st.dictionaries(st.sampled_from([naming.INJECTED_LABEL, "app"]), WORDS, max_size=2)
+ANNOTATIONS = st.dictionaries(st.sampled_from([naming.INJECT_ANNOTATION, "a"]), st.sampled_from(["true", "False"]))
+PODS = st.fixed_dictionaries(
+    {
+        "metadata": optional(labels=st.none() | LABELS, annotations=st.none() | ANNOTATIONS, name=WORDS),
+        "spec": st.fixed_dictionaries(
+            {"containers": st.lists(CONTAINER, min_size=1, max_size=3)},
+            optional={
+                "initContainers": st.none() | st.lists(CONTAINER, max_size=2),
+                "ephemeralContainers": st.lists(CONTAINER, max_size=1),
+                "volumes": st.none() | st.lists(VOLUME, max_size=2),
+                "os": optional(name=WORDS),
+            },
+        ),
+    }
+)
+
+
+def apply(document: Any, operations: list[dict[str, Any]]) -> Any:
+    document = copy.deepcopy(document)
+    for operation in operations:
+        *parents, last = [p.replace("~1", "/") for p in operation["path"].split("/")[1:]]
+        place = document
+        for parent in parents:
+            place = place[int(parent)] if isinstance(place, list) else place[parent]
+        if isinstance(place, list):
+            place.append(operation["value"])
+        else:
+            place[last] = operation["value"]
+    return document
+
+
+@given(JSON | st.fixed_dictionaries({"metadata": JSON, "spec": st.fixed_dictionaries({"containers": JSON})}))
+def test_any_json_value_is_answered(value: Any) -> None:
+    before = copy.deepcopy(value)
+    decision = decide(value)
+    assert value == before
+    assert bool(decision.operations) is (decision.outcome is Outcome.INJECTED)
+
+
+@given(PODS)
+def test_a_patched_pod_needs_no_patch(pod: Any) -> None:
+    assert injection(apply(pod, injection(pod))) == []
+
+
+@given(PODS)
+def test_only_volumes_mounts_variables_and_the_label_are_touched(pod: Any) -> None:
+    for operation in injection(pod):
+        assert operation["op"] == "add"
+        assert ALLOWED.fullmatch(operation["path"])
+
+
+@given(PODS)
+def test_nothing_that_was_there_is_changed_or_taken_away(pod: Any) -> None:
+    result = apply(pod, injection(pod))
+    result["metadata"].get("labels", {}) and result["metadata"]["labels"].pop(naming.INJECTED_LABEL, None)
+    before = copy.deepcopy(pod)
+    (before["metadata"].get("labels") or {}).pop(naming.INJECTED_LABEL, None)
+    assert contains(result, before)
+
+
+@given(PODS)
+def test_no_name_of_a_volume_or_variable_and_no_path_becomes_double(pod: Any) -> None:
+    result = apply(pod, injection(pod))
+    for was, now in zip(pod["spec"]["containers"], result["spec"]["containers"], strict=True):
+        added = (now.get("env") or [])[len(was.get("env") or []) :]
+        assert not {e["name"] for e in added} & {e["name"] for e in was.get("env") or []}
+        places = [m["mountPath"] for m in (now.get("volumeMounts") or [])[len(was.get("volumeMounts") or []) :]]
+        assert not set(places) & {m["mountPath"] for m in was.get("volumeMounts") or []}
+    added = (result["spec"].get("volumes") or [])[len(pod["spec"].get("volumes") or []) :]
+    assert not {v["name"] for v in added} & {v["name"] for v in pod["spec"].get("volumes") or []}
+    assert DEFAULT.volume == naming.TRUST_VOLUME
+
+
+def contains(result: Any, before: Any) -> bool:
+    """Everything of `before` is in `result`: same keys and values; lists may only have grown at their end."""
+    if isinstance(before, dict):
+        return isinstance(result, dict) and all(contains(result.get(k), v) for k, v in before.items())
+    if isinstance(before, list):
+        return isinstance(result, list) and all(contains(r, b) for r, b in zip(result, before, strict=False))
+    return before is None or result == before
