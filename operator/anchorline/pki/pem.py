@@ -22,7 +22,7 @@ def decode_certificates(data: bytes, *, limit: int = 1 << 20) -> tuple[Certifica
     """
     if len(data) > limit:
         raise CorruptMaterial(f"the PEM input has {len(data)} bytes, more than the {limit} that are read")
-    if b"PRIVATE KEY" in data:
+    if b"PRIVATE KEY-----" in data:
         raise CorruptMaterial(
             "the PEM input has a private key in it: give certificates only, and treat that key as leaked"
         )
