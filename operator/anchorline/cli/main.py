@@ -1,0 +1,71 @@
+"""`anchorline`: the subcommands, and what their errors look like to a person."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from anchorline import __version__
+from anchorline.cli import crds, demo, lab, plan
+from anchorline.errors import AnchorlineError
+
+
+def parser() -> argparse.ArgumentParser:
+    """All subcommands; each says by `func` what it does."""
+    top = argparse.ArgumentParser(
+        prog="anchorline", description="Make a private root certificate trusted by every workload."
+    )
+    sub = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _operator(sub)
+    _webhook(sub)
+    plan.register(sub)
+    crds.register(sub)
+    lab.register(sub)
+    demo.register(sub)
+    version = sub.add_parser("version", help="print the version")
+    version.set_defaults(func=_version)
+    return top
+
+
+def _operator(sub: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from anchorline.shell.settings import add_arguments
+
+    command = sub.add_parser("operator", help="run the operator")
+    add_arguments(command)
+    command.set_defaults(func=_run_operator)
+
+
+def _run_operator(arguments: argparse.Namespace) -> int:
+    from anchorline.shell.process import main as operator
+
+    return operator(arguments)
+
+
+def _webhook(sub: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from anchorline.shell.webhook import arguments as webhook
+
+    command = sub.add_parser("webhook", help="run the webhook that mounts trust stores into pods")
+    webhook.add_arguments(command)
+    command.set_defaults(func=_run_webhook)
+
+
+def _run_webhook(arguments: argparse.Namespace) -> int:
+    from anchorline.shell.webhook.process import main as webhook
+
+    return webhook(arguments)
+
+
+def _version(_arguments: argparse.Namespace) -> int:
+    print(f"anchorline {__version__}")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command: 0 when it did what was asked, 1 with one sentence when it could not."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.func(arguments))
+    except AnchorlineError as error:
+        print(f"anchorline: {error.message}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,242 @@
+"""One action after the other against the API server; what was written is in the caches at once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, assert_never
+
+from anchorline.api import codec, naming
+from anchorline.api.meta import ObjectKey
+from anchorline.errors import ClusterError, NotReady, Reason
+from anchorline.kube import entropy, objects, views
+from anchorline.kube.resources import CERTIFICATES, CONFIG_MAPS, EVENTS, NAMESPACES, PRIVATE_CAS, SECRETS, Resource
+from anchorline.kube.world import World
+from anchorline.pki import KeyEncoding, PrivateKey, cross_sign, self_sign_root, sign_intermediate, sign_leaf
+from anchorline.plan import actions
+from anchorline.plan.actions import Action, Plan
+
+_KINDS: dict[str, Resource] = {"PrivateCA": PRIVATE_CAS, "Certificate": CERTIFICATES}
+_REGARDING = {"PrivateCA": naming.API_VERSION, "Certificate": naming.API_VERSION, "Namespace": "v1"}
+_CONFLICT = 409
+_SAID_AT_MOST = 4096
+
+
+@dataclass
+class Applier:
+    """Carries out plans; `now` is asked for the time of events, `identity` names this process in them."""
+
+    world: World
+    now: Callable[[], datetime]
+    identity: str
+    issued: Callable[[str], None] = lambda _why: None
+    said: dict[tuple[ObjectKey, str, str], None] = field(default_factory=dict)
+
+    async def apply(self, plan: Plan) -> None:
+        """Carry out a plan in its order; the first failure ends it, since the order is what keeps the promises.
+
+        Raises ClusterError when the API server refuses or is away, NotReady when something must be looked at again.
+        """
+        for action in plan.actions:
+            await self.act(action)
+
+    async def act(self, action: Action) -> None:  # noqa: C901 - one line for each action of the closed union
+        """Carry out one action."""
+        match action:
+            case actions.CreateRoot():
+                await self._create_root(action)
+            case actions.RecordRoot():
+                await self._create_secret(objects.recorded_root(self._namespace, action))
+            case actions.CreateIntermediate():
+                await self._create_intermediate(action)
+            case actions.AnnotateAuthority():
+                await self._annotate(action)
+            case actions.RecordRetired():
+                await self._create_secret(objects.retired_root(self._namespace, action))
+            case actions.DeleteAuthority():
+                await self._delete(SECRETS, self._namespace, action.secret)
+            case actions.IssueLeaf():
+                await self._issue(action)
+            case actions.RewriteLeaf():
+                await self._rewrite(action)
+            case actions.PutTrustStore():
+                await self._put_store(action)
+            case actions.DeleteTrustStore():
+                await self._delete(CONFIG_MAPS, action.namespace, naming.TRUST_STORE)
+            case actions.LabelNamespace():
+                await self._label(action)
+            case actions.SetStatus():
+                await self._set_status(action)
+            case actions.Emit():
+                await self._emit(action)
+            case _:
+                assert_never(action)
+
+    @property
+    def _namespace(self) -> str:
+        return self.world.surroundings.namespace
+
+    async def _create_root(self, todo: actions.CreateRoot) -> None:
+        key = await entropy.new_key(todo.key)
+        certificate = self_sign_root(todo.profile, key, serial=entropy.new_serial())
+        bridge = None
+        if todo.bridge_from and todo.bridge_until is not None:
+            bridge = cross_sign(
+                certificate,
+                self.world.issuer(todo.bridge_from),
+                serial=entropy.new_serial(),
+                not_before=certificate.not_before,
+                not_after=todo.bridge_until,
+            )
+        await self._create_secret(objects.root(self._namespace, todo, certificate, key, bridge))
+
+    async def _create_intermediate(self, todo: actions.CreateIntermediate) -> None:
+        key = await entropy.new_key(todo.key)
+        issuer = self.world.issuer(todo.root_secret)
+        certificate = sign_intermediate(todo.profile, key.public_key_der, issuer, serial=entropy.new_serial())
+        await self._create_secret(objects.intermediate(self._namespace, todo, certificate, key))
+
+    async def _create_secret(self, obj: objects.Object) -> None:
+        """Create only: a Secret that is already there is seen by the next look and never overwritten (P4)."""
+        target = ObjectKey("Secret", self._namespace, obj["metadata"]["name"])
+        self._remember_secret(obj, await self._create_or_refuse(SECRETS, target, obj))
+
+    def _remember_secret(self, obj: objects.Object, written: dict[str, Any]) -> None:
+        meta = obj["metadata"]
+        meta["resourceVersion"], meta["uid"] = written["metadata"]["resourceVersion"], written["metadata"]["uid"]
+        self.world.secrets.put(obj, meta["resourceVersion"])
+
+    async def _annotate(self, todo: actions.AnnotateAuthority) -> None:
+        obj = await self.world.client.get(SECRETS, todo.secret, self._namespace)
+        if (obj["metadata"].get("labels") or {}).get(naming.MANAGED_LABEL) != naming.MANAGED:
+            raise NotReady(f"Secret {self._namespace}/{todo.secret} is not marked as Anchorline's any more")
+        obj["metadata"].setdefault("annotations", {}).update(todo.annotations)
+        self._remember_secret(obj, await self.world.client.replace(SECRETS, obj))
+
+    async def _delete(self, resource: Resource, namespace: str, name: str) -> None:
+        cache = self.world.secrets if resource is SECRETS else self.world.stores
+        if cache.get((namespace, name)) is None:
+            return
+        await self.world.client.delete(resource, name, namespace)
+        cache.forget((namespace, name))
+
+    async def _issue(self, todo: actions.IssueLeaf) -> None:
+        key = await self._leaf_key(todo)
+        issuer = self.world.issuer(todo.signer_secret)
+        leaf = sign_leaf(todo.profile, key.public_key_der, issuer, serial=entropy.new_serial())
+        pem = key.to_pem(KeyEncoding(str(todo.encoding)))
+        await self._write_leaf(
+            todo.target, objects.leaf(todo.target.namespace, todo.target.name, todo.shape, leaf, pem), todo.replaces
+        )
+        self.issued(todo.why.split(":", 1)[0])
+
+    async def _leaf_key(self, todo: actions.IssueLeaf) -> PrivateKey:
+        if not todo.reuse_key:
+            return await entropy.new_key(todo.key)
+        obj = await self._current(todo.target, todo.replaces)
+        return views.key_pair(obj)[1]
+
+    async def _current(self, target: ObjectKey, resource_version: str) -> dict[str, Any]:
+        obj = await self.world.client.get(SECRETS, target.name, target.namespace)
+        if obj["metadata"]["resourceVersion"] != resource_version:
+            raise ClusterError(f"{target} changed meanwhile", reason=Reason.CONFLICT, status=_CONFLICT)
+        return obj
+
+    async def _rewrite(self, todo: actions.RewriteLeaf) -> None:
+        obj = await self._current(todo.target, todo.replaces)
+        chain, _ = views.key_pair(obj)
+        pem = views.data(obj, naming.TLS_KEY)
+        new = objects.leaf(todo.target.namespace, todo.target.name, todo.shape, chain[0], pem)
+        await self._write_leaf(todo.target, new, todo.replaces)
+
+    async def _write_leaf(self, target: ObjectKey, obj: objects.Object, replaces: str) -> None:
+        if replaces:
+            obj["metadata"]["resourceVersion"] = replaces
+            written = await self.world.client.replace(SECRETS, obj, protobuf=True)
+        else:
+            written = await self._create_or_refuse(SECRETS, target, obj)
+        self._remember_secret(obj, written)
+
+    async def _create_or_refuse(self, resource: Resource, target: ObjectKey, obj: objects.Object) -> dict[str, Any]:
+        """Create; what is already there and not marked as ours is remembered as somebody else's (P10)."""
+        try:
+            return await self.world.client.create(resource, obj, protobuf=True)
+        except ClusterError as error:
+            if error.status != _CONFLICT:
+                raise
+        there = await self.world.client.find(resource, target.name, target.namespace, metadata_only=True)
+        labels = (there or {}).get("metadata", {}).get("labels") or {}
+        if there is not None and labels.get(naming.MANAGED_LABEL) != naming.MANAGED:
+            self.world.foreign.add(target)
+        raise NotReady(f"{target} appeared meanwhile")
+
+    async def _put_store(self, todo: actions.PutTrustStore) -> None:
+        obj = objects.trust_store(todo.namespace, todo.private, self.world.public if todo.public else None)
+        target = ObjectKey("ConfigMap", todo.namespace, naming.TRUST_STORE)
+        if todo.replaces:
+            obj["metadata"]["resourceVersion"] = todo.replaces
+            written = await self.world.client.replace(CONFIG_MAPS, obj, protobuf=True)
+        else:
+            written = await self._create_or_refuse(CONFIG_MAPS, target, obj)
+        obj["metadata"]["resourceVersion"] = written["metadata"]["resourceVersion"]
+        self.world.stores.put(obj, obj["metadata"]["resourceVersion"])
+
+    async def _label(self, todo: actions.LabelNamespace) -> None:
+        # Server-side apply of no label at all takes back the one that we applied before.
+        labels = {naming.TRUST: naming.TRUST_ENABLED} if todo.enabled else {}
+        metadata = {"name": todo.namespace, "labels": labels}
+        obj = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+        written = await self.world.client.apply(NAMESPACES, obj)
+        self.world.namespaces.put(written, written["metadata"]["resourceVersion"])
+
+    async def _set_status(self, todo: actions.SetStatus) -> None:
+        resource = _KINDS[todo.target.kind]
+        metadata = {"name": todo.target.name}
+        if todo.target.namespace:
+            metadata["namespace"] = todo.target.namespace
+        obj = {
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": metadata,
+            "status": codec.encode(todo.status),
+        }
+        written = await self.world.client.apply(resource, obj, subresource="status")
+        if resource is CERTIFICATES:
+            self.world.certificates.put(written, written["metadata"]["resourceVersion"])
+
+    async def _emit(self, todo: actions.Emit) -> None:
+        """Say it once: the event's name is made of what it says, so that a restart does not repeat it."""
+        key = (todo.about, todo.reason, todo.note)
+        if key in self.said:
+            return
+        about: dict[str, Any] = {
+            "apiVersion": _REGARDING[todo.about.kind],
+            "kind": todo.about.kind,
+            "name": todo.about.name,
+        }
+        if todo.about.namespace:
+            about["namespace"] = todo.about.namespace
+        if todo.uid:
+            about["uid"] = todo.uid
+        digest = sha256(f"{todo.about}{todo.uid}{todo.reason}{todo.note}".encode()).hexdigest()[:16]
+        namespace = todo.about.namespace or "default"
+        obj = objects.event(
+            about,
+            todo.note,
+            todo.reason,
+            todo.action,
+            warning=todo.warning,
+            name=f"{todo.about.name}.{digest}",
+            namespace=namespace,
+            time=f"{self.now():%Y-%m-%dT%H:%M:%S.%fZ}",
+            instance=self.identity,
+        )
+        try:
+            await self.world.client.create(EVENTS, obj)
+        except ClusterError as error:
+            # An event is a courtesy: it never stops the work; one that is already there was said before.
+            if error.status not in (_CONFLICT, 403, 404):
+                raise
+        if len(self.said) > _SAID_AT_MOST:
+            self.said.clear()
+        self.said[key] = None

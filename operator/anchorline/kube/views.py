@@ -1,0 +1,228 @@
+"""API objects as the caches keep them: parsed once, small, and without a leaf's private key."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from sys import intern
+from typing import Any
+
+from anchorline.api import codec, naming
+from anchorline.api.certificate import Certificate as CertificateResource
+from anchorline.errors import AnchorlineError, CorruptMaterial
+from anchorline.pki import Certificate, PrivateKey, TrustBundle, decode_certificates
+from anchorline.plan.trust import store_digest
+from anchorline.plan.world import LeafSecret, NamespaceSeen, StoreSeen
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthoritySecret:
+    """A Secret of a root, an intermediate, or a retired root; its key is shown to nobody."""
+
+    name: str
+    namespace: str
+    uid: str
+    resource_version: str
+    role: str
+    authority: str
+    generation: int
+    number: int
+    annotations: Mapping[str, str]
+    chain: tuple[Certificate, ...] = ()
+    bridge: Certificate | None = None
+    key: PrivateKey | None = field(default=None, repr=False)
+    problem: str = ""
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """The certificate of this authority, None when it cannot be read."""
+        return self.chain[0] if self.chain else None
+
+    def time(self, annotation: str) -> datetime:
+        """A time of an annotation; the epoch when it is missing or unreadable."""
+        try:
+            return codec.parse_time(self.annotations.get(annotation, ""))
+        except AnchorlineError:
+            return _EPOCH
+
+
+SecretView = AuthoritySecret | LeafSecret
+
+
+def secret_view(obj: Mapping[str, Any]) -> SecretView | None:
+    """A Secret that carries our label, as its role says; None for a role that no decision needs."""
+    role = (obj["metadata"].get("labels") or {}).get(naming.ROLE_LABEL)
+    if role == naming.ROLE_LEAF:
+        return leaf_secret(obj)
+    if role in (naming.ROLE_ROOT, naming.ROLE_INTERMEDIATE, naming.ROLE_RETIRED):
+        return authority_secret(obj)
+    return None
+
+
+def data(obj: Mapping[str, Any], key: str) -> bytes:
+    """Decoded bytes of one entry of a Secret, empty when it is not there. Raises CorruptMaterial for broken base64."""
+    try:
+        return base64.b64decode((obj.get("data") or {}).get(key) or "", validate=True)
+    except (binascii.Error, ValueError):
+        raise CorruptMaterial(f"{key} is not base64") from None
+
+
+def key_pair(obj: Mapping[str, Any]) -> tuple[tuple[Certificate, ...], PrivateKey]:
+    """Certificates of tls.crt and the key of tls.key, which belongs to the first of them.
+
+    Raises CorruptMaterial when either is missing, unreadable, or they do not match.
+    """
+    chain = decode_certificates(_present(obj, naming.TLS_CERT))
+    if not chain:
+        raise CorruptMaterial(f"{naming.TLS_CERT} holds no certificate")
+    key = PrivateKey.from_pem(_present(obj, naming.TLS_KEY))
+    if not chain[0].matches(key):
+        raise CorruptMaterial(f"{naming.TLS_KEY} does not belong to the first certificate of {naming.TLS_CERT}")
+    return chain, key
+
+
+def _present(obj: Mapping[str, Any], key: str) -> bytes:
+    content = data(obj, key)
+    if not content:
+        raise CorruptMaterial(f"{key} is missing")
+    return content
+
+
+def authority_secret(obj: Mapping[str, Any]) -> AuthoritySecret:
+    """Read an authority's Secret; whatever is wrong with it is said in `problem`."""
+    meta = obj["metadata"]
+    labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
+    role = labels[naming.ROLE_LABEL]
+    chain, key, bridge, problem = (), None, None, ""
+    try:
+        if role == naming.ROLE_RETIRED or naming.SOURCE_ANNOTATION in annotations:
+            chain = decode_certificates(_present(obj, naming.TLS_CERT))
+        else:
+            chain, key = key_pair(obj)
+        bridge = next(iter(decode_certificates(data(obj, naming.BRIDGE_CERT))), None)
+    except AnchorlineError as error:
+        chain, key, bridge, problem = (), None, None, error.message
+    return AuthoritySecret(
+        name=meta["name"],
+        namespace=meta.get("namespace", ""),
+        uid=meta.get("uid", ""),
+        resource_version=meta.get("resourceVersion", ""),
+        role=role,
+        authority=labels.get(naming.AUTHORITY_LABEL, ""),
+        generation=_number(labels.get(naming.GENERATION_LABEL)),
+        number=_number(labels.get(naming.NUMBER_LABEL)),
+        annotations=annotations,
+        chain=chain,
+        bridge=bridge,
+        key=key,
+        problem=problem,
+    )
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdigit() else 0
+
+
+def leaf_secret(obj: Mapping[str, Any]) -> LeafSecret:
+    """Read a leaf's Secret; the key is looked at and not kept."""
+    meta = obj["metadata"]
+    annotations = meta.get("annotations") or {}
+    certificate, spec, chain_digest, trust, problem = None, None, "", TrustBundle(), ""
+    try:
+        chain, key = key_pair(obj)
+        certificate, spec, chain_digest = chain[0], key.spec, digest_of(chain)
+        trust = shared_bundle(data(obj, naming.CA_CERT))
+    except AnchorlineError as error:
+        problem = error.message
+    return LeafSecret(
+        resource_version=meta.get("resourceVersion", ""),
+        certificate=certificate,
+        chain_digest=chain_digest,
+        trust_digest=intern(trust.digest),
+        trusted=_fingerprints(trust),
+        key_spec=spec,
+        request=annotations.get(naming.REQUEST_ANNOTATION, ""),
+        revision=_number(annotations.get(naming.REVISION_ANNOTATION)),
+        certificate_name=annotations.get(naming.CERTIFICATE_ANNOTATION, ""),
+        labels=pairs(meta.get("labels")),
+        annotations=pairs(annotations),
+        owner_uid=next(
+            (each["uid"] for each in meta.get("ownerReferences") or () if each["kind"] == "Certificate"), ""
+        ),
+        problem=problem,
+    )
+
+
+def digest_of(chain: tuple[Certificate, ...]) -> str:
+    """One value for the content of tls.crt."""
+    return sha256(b"".join(each.der for each in chain)).hexdigest()[:32]
+
+
+_bundles: dict[bytes, TrustBundle] = {}
+_sets: dict[str, frozenset[str]] = {}
+_SHARED_AT_MOST = 1024
+
+
+def shared_bundle(pem: bytes) -> TrustBundle:
+    """A bundle of roots; thousands of Secrets carry the same few, which are parsed and kept once.
+
+    Raises CorruptMaterial for what is not PEM certificates.
+    """
+    if pem not in _bundles:
+        if len(_bundles) >= _SHARED_AT_MOST:
+            _bundles.clear()
+        _bundles[pem] = TrustBundle(decode_certificates(pem))
+    return _bundles[pem]
+
+
+def _fingerprints(bundle: TrustBundle) -> frozenset[str]:
+    if len(_sets) >= _SHARED_AT_MOST:
+        _sets.clear()
+    return _sets.setdefault(bundle.digest, frozenset(bundle.fingerprints))
+
+
+def pairs(mapping: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    """Labels or annotations as a sorted value; keys and short values are shared between objects."""
+    return tuple(
+        (intern(key), intern(value) if len(value) < 64 else value) for key, value in sorted((mapping or {}).items())
+    )
+
+
+def store_view(obj: Mapping[str, Any]) -> StoreSeen:
+    """The content of a trust store; an unreadable one counts as empty, so that it is written anew."""
+    content = obj.get("data") or {}
+    private = content.get(naming.PRIVATE_BUNDLE, "").encode()
+    full = content.get(naming.FULL_BUNDLE, "").encode()
+    try:
+        bundle = shared_bundle(private)
+    except CorruptMaterial:
+        bundle = TrustBundle()
+    intact = (
+        full.startswith(bundle.pem)
+        and private == bundle.pem
+        and not set(content) - {naming.PRIVATE_BUNDLE, naming.FULL_BUNDLE}
+    )
+    rest = full[len(bundle.pem) :]
+    public = sha256(rest).hexdigest() if rest else ""
+    digest = store_digest(bundle, public) if intact else "changed by somebody"
+    return StoreSeen(resource_version=obj["metadata"]["resourceVersion"], digest=intern(digest), private=bundle)
+
+
+def namespace_view(obj: Mapping[str, Any]) -> NamespaceSeen:
+    """A namespace's own words."""
+    meta = obj["metadata"]
+    return NamespaceSeen(
+        name=meta["name"],
+        labels=pairs(meta.get("labels")),
+        annotations=pairs(meta.get("annotations")),
+        deleting="deletionTimestamp" in meta,
+    )
+
+
+def certificate_view(obj: Mapping[str, Any]) -> CertificateResource:
+    """A Certificate."""
+    return codec.decode_resource(CertificateResource, obj)

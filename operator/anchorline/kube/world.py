@@ -1,0 +1,150 @@
+"""Everything that is watched, in caches, and which plan an event may have changed."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from anchorline.api import codec, naming
+from anchorline.api.certificate import Certificate as CertificateResource
+from anchorline.api.meta import ObjectKey
+from anchorline.api.privateca import PrivateCA
+from anchorline.errors import NotReady
+from anchorline.kube import views
+from anchorline.kube.cache import Cache
+from anchorline.kube.client import Client
+from anchorline.kube.material import BroughtSecret, brought_secret
+from anchorline.kube.public_roots import PublicRoots
+from anchorline.kube.resources import CERTIFICATES, CONFIG_MAPS, NAMESPACES, PRIVATE_CAS, SECRETS
+from anchorline.kube.views import AuthoritySecret, SecretView
+from anchorline.pki import Issuer
+from anchorline.plan.world import LeafSecret, NamespaceSeen, StoreSeen
+
+Name = tuple[str, str]
+Changed = Callable[[ObjectKey], None]
+OURS = f"{naming.MANAGED_LABEL}={naming.MANAGED}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the operator was told about its cluster."""
+
+    namespace: str
+    cluster_domain: str = "cluster.local"
+
+
+class World:
+    """What is known of the cluster; `changed` is called with the key of every plan that an event may have changed."""
+
+    def __init__(self, client: Client, surroundings: Surroundings, public: PublicRoots, changed: Changed) -> None:
+        self.client, self.surroundings, self.public, self.changed = client, surroundings, public, changed
+        self.cas: dict[str, PrivateCA] = {}
+        self.brought: dict[str, BroughtSecret] = {}
+        self.foreign: set[ObjectKey] = set()
+        self._issuers: dict[str, tuple[object, Issuer]] = {}
+        self._by_secret: dict[Name, set[str]] = {}
+        self.secrets: Cache[SecretView] = Cache(
+            client, SECRETS, labels=OURS, project=views.secret_view, on_change=self._secret_changed
+        )
+        self.stores: Cache[StoreSeen] = Cache(
+            client,
+            CONFIG_MAPS,
+            labels=f"{OURS},{naming.ROLE_LABEL}={naming.ROLE_TRUST_STORE}",
+            metadata_only=True,
+            project=views.store_view,
+            on_change=lambda name, _old, _new: changed(ObjectKey("Namespace", "", name[0])),
+        )
+        self.namespaces: Cache[NamespaceSeen] = Cache(
+            client,
+            NAMESPACES,
+            metadata_only=True,
+            project=views.namespace_view,
+            on_change=lambda name, _old, _new: changed(ObjectKey("Namespace", "", name[1])),
+        )
+        self.certificates: Cache[CertificateResource] = Cache(
+            client, CERTIFICATES, project=views.certificate_view, on_change=self._certificate_changed
+        )
+
+    @property
+    def caches(self) -> tuple[Cache[Any], ...]:
+        """All caches, to run and to ask for their health."""
+        return (self.secrets, self.stores, self.namespaces, self.certificates)
+
+    def _secret_changed(self, name: Name, old: SecretView | None, new: SecretView | None) -> None:
+        for view in (old, new):
+            if isinstance(view, AuthoritySecret) and view.namespace == self.surroundings.namespace:
+                self.changed(ObjectKey("PrivateCA", "", view.authority))
+        for certificate in self.wanting(name):
+            self.changed(ObjectKey("Certificate", name[0], certificate))
+
+    def _certificate_changed(
+        self, name: Name, old: CertificateResource | None, new: CertificateResource | None
+    ) -> None:
+        if old is not None and (new is None or new.spec.secret_name != old.spec.secret_name):
+            self._unclaim((name[0], old.spec.secret_name), name[1])
+        if new is not None:
+            self._by_secret.setdefault((name[0], new.spec.secret_name), set()).add(name[1])
+        self.changed(ObjectKey("Certificate", *name))
+
+    def _unclaim(self, secret: Name, certificate: str) -> None:
+        """A Certificate lets go of a Secret: others that want it may have it now."""
+        claims = self._by_secret.get(secret, set())
+        claims.discard(certificate)
+        if not claims:
+            self._by_secret.pop(secret, None)
+        for other in claims:
+            self.changed(ObjectKey("Certificate", secret[0], other))
+
+    def wanting(self, secret: Name) -> tuple[str, ...]:
+        """Names of the Certificates that want this Secret."""
+        return tuple(self._by_secret.get(secret, ()))
+
+    def authority_secrets(self, authority: str) -> Iterator[AuthoritySecret]:
+        """Secrets of one authority; only those in the operator's own namespace count, whatever labels others carry."""
+        for view in self.secrets.in_namespace(self.surroundings.namespace):
+            if isinstance(view, AuthoritySecret) and view.authority == authority:
+                yield view
+
+    def leaf(self, name: Name) -> LeafSecret | None:
+        """The Secret of a leaf."""
+        view = self.secrets.get(name)
+        return view if isinstance(view, LeafSecret) else None
+
+    async def private_ca(self, name: str) -> PrivateCA | None:
+        """Read a PrivateCA and remember it; None when it does not exist."""
+        obj = await self.client.find(PRIVATE_CAS, name)
+        if obj is None:
+            self.cas.pop(name, None)
+            return None
+        self.cas[name] = codec.decode_resource(PrivateCA, obj)
+        return self.cas[name]
+
+    async def read_brought(self, ca: PrivateCA) -> BroughtSecret | None:
+        """Read the Secret that a user brought for this CA and remember it."""
+        name = ca.spec.root.secret_name
+        obj = await self.client.find(SECRETS, name, self.surroundings.namespace) if name else None
+        if obj is None:
+            self.brought.pop(ca.metadata.name, None)
+            return None
+        self.brought[ca.metadata.name] = brought_secret(obj)
+        return self.brought[ca.metadata.name]
+
+    def issuer(self, secret: str) -> Issuer:
+        """Certificate and key of an authority Secret, ready to sign. Raises NotReady when it cannot."""
+        source = self._key_holder(secret)
+        if source is None or source.key is None or not source.chain:
+            raise NotReady(f"Secret {self.surroundings.namespace}/{secret} has no key that can sign")
+        known = self._issuers.get(secret)
+        if known is None or known[0] is not source.key:
+            known = (source.key, Issuer(source.chain[0], source.key))
+            self._issuers[secret] = known
+        return known[1]
+
+    def _key_holder(self, secret: str) -> AuthoritySecret | BroughtSecret | None:
+        view = self.secrets.get((self.surroundings.namespace, secret))
+        if isinstance(view, AuthoritySecret) and view.key is not None:
+            return view
+        if isinstance(view, AuthoritySecret):
+            # A record of a root that was brought: the key is in the Secret that the user brought.
+            certificate = view.certificate
+            return next((each for each in self.brought.values() if each.chain and each.chain[0] == certificate), None)
+        return next((each for each in self.brought.values() if each.name == secret), None)

@@ -1,0 +1,126 @@
+"""What an authority's Secrets mean: what is trusted, what signs, and what is served after a leaf, at a given moment."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from anchorline.api.privateca import Phase
+from anchorline.errors import Reason
+from anchorline.pki import Certificate, TrustBundle
+from anchorline.plan.findings import Finding, soonest
+from anchorline.plan.world import Authority, IntermediateSeen, Issued, Material, RootSeen, Signer
+
+# A cross certificate is taken out of the served chains this long before it ends: an expired one is never sent.
+BRIDGE_MARGIN = timedelta(minutes=15)
+
+
+def trouble(material: Material) -> Finding | None:
+    """The first thing in an authority's Secrets that a person has to mend (P4); nothing is touched until then."""
+    seen: tuple[RootSeen | IntermediateSeen, ...] = (*material.roots, *material.intermediates)
+    for each in seen:
+        if each.problem:
+            return Finding(reason=Reason.CORRUPT_MATERIAL, message=_mend(each.secret, each.problem))
+    generations = {root.generation for root in material.roots}
+    for lower in material.intermediates:
+        if lower.generation not in generations and not lower.brought:
+            message = _mend(lower.secret, f"its root, generation {lower.generation}, is missing")
+            return Finding(reason=Reason.MATERIAL_INCOMPLETE, message=message)
+    return None
+
+
+def _mend(secret: str, problem: str) -> str:
+    return (
+        f"Secret {secret} cannot be used: {problem}; restore it from a backup. Nothing is made in its place, nothing of"
+        " this CA is changed, and certificates that exist stay valid"
+    )
+
+
+def trust_of(material: Material, now: datetime) -> TrustBundle:
+    """Every root that is not retired, newest first; expired ones are dropped unless nothing would be left."""
+    roots = [root.certificate for root in material.roots if root.certificate is not None]
+    return TrustBundle.of(roots, now=now) or TrustBundle.of(roots, now=None)
+
+
+def signing_root(material: Material) -> RootSeen | None:
+    """The newest active root."""
+    active = [root for root in material.roots if root.phase is Phase.ACTIVE and root.certificate is not None]
+    return max(active, key=lambda root: root.generation, default=None)
+
+
+def usable(each: IntermediateSeen, now: datetime) -> bool:
+    """Whether an intermediate can sign now."""
+    return bool(each.certificate and each.has_key and not each.problem and each.certificate.not_after > now)
+
+
+def newest(material: Material, generation: int, now: datetime) -> IntermediateSeen | None:
+    """The newest usable intermediate under a root."""
+    mine = [each for each in material.intermediates if each.generation == generation and usable(each, now)]
+    return max(mine, key=lambda each: each.number, default=None)
+
+
+def bridge_of(root: RootSeen, material: Material, now: datetime) -> Certificate | None:
+    """The cross certificate that is served under this root: only while the root that signed it is trusted and it lasts."""
+    bridge = root.bridge
+    if bridge is None or now >= bridge.not_after - BRIDGE_MARGIN:
+        return None
+    older = (each.certificate for each in material.roots if each.generation < root.generation)
+    return bridge if any(each is not None and bridge.is_issued_by(each) for each in older) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    material: Material
+    now: datetime
+
+    def tail(self, each: IntermediateSeen) -> tuple[Certificate, ...]:
+        assert each.certificate is not None  # noqa: S101 - only readable intermediates get here
+        root = next((root for root in self.material.roots if root.generation == each.generation), None)
+        bridge = bridge_of(root, self.material, self.now) if root else None
+        return (each.certificate, *each.tail, *((bridge,) if bridge else ()))
+
+    def issued(self) -> tuple[Issued, ...]:
+        return tuple(
+            Issued(generation=each.generation, certificate=each.certificate, tail=self.tail(each))
+            for each in self.material.intermediates
+            if each.certificate is not None
+        )
+
+    def signer(self, generation: int) -> Signer | None:
+        each = newest(self.material, generation, self.now)
+        if each is None or each.certificate is None:
+            return None
+        return Signer(
+            generation=generation,
+            secret=each.secret,
+            certificate=each.certificate,
+            tail=self.tail(each),
+            issued_until=each.issued_until,
+            raisable=not each.brought,
+        )
+
+
+def authority_of(name: str, material: Material, now: datetime, *, reissue_over: timedelta = timedelta(0)) -> Authority:
+    """What the Secrets of the PrivateCA `name` mean now.
+
+    The signer is under the newest active root that has a usable intermediate, so that there is one while the
+    intermediate of a root that has just become active is still being made.
+    """
+    view = _View(material=material, now=now)
+    base = Authority(
+        name=name, trust=trust_of(material, now), issuers=view.issued(), look_again=_changes(material, now)
+    )
+    found = trouble(material)
+    if found is not None:
+        return replace(base, problem=found.message, problem_reason=found.reason)
+    active = sorted((root for root in material.roots if root.phase is Phase.ACTIVE), key=lambda root: -root.generation)
+    for root in active:
+        signer = view.signer(root.generation)
+        if signer is not None:
+            return replace(base, signer=signer, reissue_from=root.since, reissue_over=reissue_over)
+    return base
+
+
+def _changes(material: Material, now: datetime) -> datetime | None:
+    """When the meaning changes by time alone: a cross certificate or a root comes to its end."""
+    ends = [root.bridge.not_after - BRIDGE_MARGIN for root in material.roots if root.bridge is not None]
+    ends += [root.certificate.not_after for root in material.roots if root.certificate is not None]
+    return soonest(*(end for end in ends if end > now))

@@ -1,0 +1,109 @@
+"""The status of a PrivateCA: which roots there are, whether it can sign, and how far its roots are distributed."""
+
+from datetime import datetime
+
+from anchorline.api.meta import Condition, ObjectKey
+from anchorline.api.privateca import GenerationStatus, Phase, PrivateCAStatus
+from anchorline.errors import Reason
+from anchorline.pki import Certificate
+from anchorline.plan.actions import Action, Emit, Plan, SetStatus
+from anchorline.plan.authority import newest, signing_root
+from anchorline.plan.findings import Finding, condition, settled
+from anchorline.plan.world import AuthoritySeen, RetiredSeen, RootSeen
+
+NAMED_AT_MOST = 5
+
+
+def status_plan(seen: AuthoritySeen, found: Finding | None, now: datetime, *, look_again: datetime | None) -> Plan:
+    """Write the status when it differs, and tell a person of new trouble by an event."""
+    status = _status(seen, found, now)
+    if status == seen.resource.status:
+        return Plan(look_again=look_again)
+    meta = seen.resource.metadata
+    about = ObjectKey("PrivateCA", "", meta.name)
+    actions: tuple[Action, ...] = (SetStatus(target=about, status=status),)
+    if found is not None:
+        note = Emit(
+            about=about, uid=meta.uid, warning=True, reason=found.reason, note=found.message, action="Reconcile"
+        )
+        actions = (*actions, note)
+    return Plan(actions=actions, look_again=look_again)
+
+
+def _status(seen: AuthoritySeen, found: Finding | None, now: datetime) -> PrivateCAStatus:
+    generation = seen.resource.metadata.generation
+    conditions = (_ready(seen, found, now), _distributed(seen, generation))
+    root = signing_root(seen.material)
+    signer = newest(seen.material, root.generation, now) if root else None
+    return PrivateCAStatus(
+        observed_generation=generation,
+        conditions=settled(conditions, seen.resource.status.conditions, now),
+        # What was once there is not forgotten while its Secrets cannot be read.
+        generations=_generations(seen) or seen.resource.status.generations,
+        intermediate_not_after=signer.certificate.not_after if signer and signer.certificate else None,
+        public_roots=seen.public_roots,
+    )
+
+
+def _ready(seen: AuthoritySeen, found: Finding | None, now: datetime) -> Condition:
+    generation = seen.resource.metadata.generation
+    if found is not None:
+        return condition("Ready", ok=False, reason=found.reason, message=found.message, generation=generation)
+    root = signing_root(seen.material)
+    signer = newest(seen.material, root.generation, now) if root else None
+    if root is None or signer is None or signer.certificate is None:
+        message = "no intermediate can sign; see the operator's log"
+        return condition("Ready", ok=False, reason=Reason.PENDING, message=message, generation=generation)
+    message = f"root generation {root.generation} signs through {signer.secret}, which lasts until {_time(signer.certificate.not_after)}"
+    return condition("Ready", ok=True, reason=Reason.READY, message=message, generation=generation)
+
+
+def _distributed(seen: AuthoritySeen, generation: int) -> Condition:
+    stores = seen.stores
+    if not stores.wanted:
+        message = (
+            "no namespace asks for these roots yet; annotate one: kubectl annotate namespace NAME anchorline.dev/trust="
+        )
+        return condition(
+            "Distributed",
+            ok=True,
+            reason="NobodyAsks",
+            message=message + seen.resource.metadata.name,
+            generation=generation,
+        )
+    if not stores.missing:
+        message = f"all {stores.wanted} namespaces that ask have these roots"
+        return condition("Distributed", ok=True, reason="Distributed", message=message, generation=generation)
+    named = ", ".join(stores.missing[:NAMED_AT_MOST]) + (", ..." if len(stores.missing) > NAMED_AT_MOST else "")
+    message = f"{len(stores.missing)} of {stores.wanted} namespaces do not have these roots yet: {named}"
+    return condition("Distributed", ok=False, reason="Distributing", message=message, generation=generation)
+
+
+def _generations(seen: AuthoritySeen) -> tuple[GenerationStatus, ...]:
+    live = {
+        each.generation: _generation(each, each.phase, each.certificate)
+        for each in seen.material.roots
+        if each.certificate
+    }
+    gone = {
+        each.generation: _generation(each, Phase.RETIRED, each.certificate)
+        for each in seen.material.retired
+        if each.certificate and each.generation not in live
+    }
+    return tuple(each for _, each in sorted({**gone, **live}.items(), reverse=True))
+
+
+def _generation(seen: RootSeen | RetiredSeen, phase: Phase, certificate: Certificate) -> GenerationStatus:
+    return GenerationStatus(
+        number=seen.generation,
+        phase=phase,
+        fingerprint=certificate.fingerprint,
+        subject=str(certificate.subject),
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+        secret_name=seen.secret,
+    )
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,42 @@
+"""Findings, and how they become conditions: expected states are values, not exceptions."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from anchorline.api.meta import Condition, ConditionStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Why something is not as it should be: a reason for machines, a sentence for people."""
+
+    reason: str
+    message: str
+
+
+def condition(kind: str, *, ok: bool, reason: str, message: str, generation: int) -> Condition:
+    """A condition without a transition time; `settled` gives it one."""
+    return Condition(
+        type=kind,
+        status=ConditionStatus.TRUE if ok else ConditionStatus.FALSE,
+        reason=reason,
+        message=message,
+        observed_generation=generation,
+    )
+
+
+def settled(new: tuple[Condition, ...], old: tuple[Condition, ...], now: datetime) -> tuple[Condition, ...]:
+    """Give each condition its transition time: the old one while the status stays, else `now`."""
+    before = {each.type: each for each in old}
+    return tuple(_timed(each, before.get(each.type), now) for each in new)
+
+
+def _timed(new: Condition, old: Condition | None, now: datetime) -> Condition:
+    if old is not None and old.status == new.status and old.last_transition_time is not None:
+        return replace(new, last_transition_time=old.last_transition_time)
+    return replace(new, last_transition_time=now.replace(microsecond=0))
+
+
+def soonest(*times: datetime | None) -> datetime | None:
+    """The earliest of some times, None when there is none."""
+    return min((time for time in times if time is not None), default=None)

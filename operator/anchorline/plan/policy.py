@@ -1,0 +1,228 @@
+"""Who may have which names (P7): a namespace's own services by default, everything wider by the PrivateCA's policy."""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+
+from anchorline.api.certificate import CertificateSpec
+from anchorline.api.fields import LabelSelector
+from anchorline.api.privateca import PrivateCA, PrivateCASpec
+from anchorline.errors import Reason
+from anchorline.pki import AlternativeNames, Certificate, within_dns_subtree
+from anchorline.plan.findings import Finding
+from anchorline.plan.world import NamespaceSeen
+
+NAMESPACE = "{namespace}"
+
+
+def selects(selector: LabelSelector | None, labels: tuple[tuple[str, str], ...], *, default: bool) -> bool:
+    """Whether a Kubernetes label selector matches; an absent one means `default`."""
+    if selector is None:
+        return default
+    have = dict(labels)
+    if any(have.get(key) != value for key, value in selector.match_labels):
+        return False
+    return all(_requirement(each.operator, have.get(each.key), each.values) for each in selector.match_expressions)
+
+
+def _requirement(operator: str, value: str | None, values: tuple[str, ...]) -> bool:
+    if operator == "In":
+        return value is not None and value in values
+    if operator == "NotIn":
+        return value is None or value not in values
+    return (value is not None) == (operator == "Exists")
+
+
+def service_domains(cluster_domain: str) -> tuple[str, ...]:
+    """Where services have their names: `web.shop.svc` and `web.shop.svc.cluster.local`."""
+    return ("svc", f"svc.{cluster_domain}")
+
+
+@lru_cache(maxsize=4096)
+def _matcher(pattern: str, namespace: str) -> re.Pattern[str]:
+    """DNS pattern as an expression: `*` is exactly one label, a leading `**.` one or more."""
+    text = pattern.lower().replace(NAMESPACE, namespace)
+    deep = text.startswith("**.")
+    labels = (text[3:] if deep else text).split(".")
+    label = r"(?:\*|[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)"
+    body = r"\.".join(label if part == "*" else re.escape(part) for part in labels)
+    return re.compile(rf"(?:{label}\.)+{body}\Z" if deep else rf"{body}\Z")
+
+
+def dns_granted(name: str, namespace: str, patterns: Iterable[str]) -> bool:
+    """Whether any pattern grants the (lower-case) DNS name to the namespace."""
+    return any(_matcher(pattern, namespace).match(name) for pattern in patterns)
+
+
+def dns_patterns(spec: PrivateCASpec, cluster_domain: str) -> tuple[str, ...]:
+    """Patterns that grant DNS names: the namespace's own services, and what the policy adds."""
+    own = tuple(f"**.{NAMESPACE}.{domain}" for domain in service_domains(cluster_domain))
+    return (*own, *spec.policy.dns_names)
+
+
+@lru_cache(maxsize=1024)
+def _text_matcher(pattern: str, namespace: str) -> re.Pattern[str]:
+    """URI or e-mail pattern: `*` is anything but `/` and `@`, a final `**` is all the rest."""
+    text = pattern.replace(NAMESPACE, namespace)
+    rest = text.endswith("**")
+    parts = (text[:-2] if rest else text).split("*")
+    return re.compile(r"[^/@]+".join(re.escape(part) for part in parts) + (r".+\Z" if rest else r"\Z"), re.DOTALL)
+
+
+def _text_granted(value: str, namespace: str, patterns: Iterable[str]) -> bool:
+    return any(_text_matcher(pattern, namespace).match(value) for pattern in patterns)
+
+
+def _ip_granted(value: str, ranges: Iterable[str]) -> bool:
+    address = ip_address(value)
+    networks = (ip_network(each, strict=False) for each in ranges)
+    return any(network.version == address.version and address in network for network in networks)
+
+
+def permitted_domains(spec: PrivateCASpec, cluster_domain: str) -> tuple[str, ...]:
+    """DNS subtrees for the intermediate: what is written, else everything that the policy can ever grant.
+
+    Empty means no permitted list at all: some pattern has no fixed ending, so that no subtree could hold it.
+    """
+    constraints = spec.name_constraints
+    if not constraints.enabled:
+        return ()
+    if constraints.permitted_dns_domains:
+        return tuple(sorted({each.lower() for each in constraints.permitted_dns_domains}))
+    endings = [_ending(pattern) for pattern in spec.policy.dns_names]
+    if not all(endings):
+        return ()
+    wanted = {*service_domains(cluster_domain), *(each for each in endings if each)}
+    return tuple(sorted(each for each in wanted if not _covered(each, wanted)))
+
+
+def _covered(domain: str, others: set[str]) -> bool:
+    return any(other != domain and within_dns_subtree(domain, other) for other in others)
+
+
+def _ending(pattern: str) -> str:
+    """The fixed end of a pattern: `*.{namespace}.acme.example` -> `acme.example`."""
+    fixed: list[str] = []
+    for label in reversed(pattern.lower().split(".")):
+        if "*" in label or NAMESPACE in label:
+            break
+        fixed.append(label)
+    return ".".join(reversed(fixed))
+
+
+def excluded_domains(spec: PrivateCASpec) -> tuple[str, ...]:
+    """Excluded DNS subtrees for the intermediate."""
+    constraints = spec.name_constraints
+    return tuple(sorted({each.lower() for each in constraints.excluded_dns_domains})) if constraints.enabled else ()
+
+
+def refusals(
+    spec: CertificateSpec, names: AlternativeNames, namespace: NamespaceSeen, ca: PrivateCA, cluster_domain: str
+) -> tuple[Finding, ...]:
+    """Everything in a Certificate that the PrivateCA's policy does not grant to its namespace."""
+    policy = ca.spec.policy
+    who = f"PrivateCA {ca.metadata.name}"
+    if not selects(policy.namespace_selector, namespace.labels, default=True):
+        return (
+            _denied(
+                f"namespace {namespace.name} may not have certificates from {who}: policy.namespaceSelector does not"
+                " match its labels; ask whoever may edit that PrivateCA"
+            ),
+        )
+    return (
+        *_refused_names(spec, names, namespace.name, ca, cluster_domain),
+        *_refused_request(spec, ca),
+    )
+
+
+def _denied(message: str) -> Finding:
+    return Finding(reason=Reason.POLICY_DENIED, message=message)
+
+
+def _refused_names(
+    spec: CertificateSpec, names: AlternativeNames, namespace: str, ca: PrivateCA, cluster_domain: str
+) -> tuple[Finding, ...]:
+    policy, name = ca.spec.policy, ca.metadata.name
+    patterns = dns_patterns(ca.spec, cluster_domain)
+    found = [
+        _foreign_dns(each, namespace, name, cluster_domain)
+        for each in names.dns
+        if not dns_granted(each, namespace, patterns)
+    ]
+    found += [
+        _not_granted("IP address", each, "ipRanges", name)
+        for each in names.ips
+        if not _ip_granted(each, policy.ip_ranges)
+    ]
+    found += [
+        _not_granted("URI", each, "uris", name)
+        for each in names.uris
+        if not _text_granted(each, namespace, policy.uris)
+    ]
+    found += [
+        _not_granted("e-mail address", each, "emailAddresses", name)
+        for each in names.emails
+        if not _text_granted(each, namespace, policy.email_addresses)
+    ]
+    common = spec.common_name
+    if common and not dns_granted(common.lower(), namespace, (*patterns, *policy.common_names)):
+        if not _text_granted(common, namespace, policy.common_names):
+            found.append(_not_granted("common name", common, "commonNames", name))
+    return tuple(found)
+
+
+def _foreign_dns(name: str, namespace: str, ca: str, cluster_domain: str) -> Finding:
+    return Finding(
+        reason=Reason.NAME_NOT_ALLOWED,
+        message=(
+            f"DNS name {name} is not one of namespace {namespace}: without a policy it may only have names under its own"
+            f" services (*.{namespace}.svc, *.{namespace}.svc.{cluster_domain}); whoever may edit PrivateCA {ca} can"
+            " grant more in spec.policy.dnsNames"
+        ),
+    )
+
+
+def _not_granted(what: str, value: str, field: str, ca: str) -> Finding:
+    return Finding(
+        reason=Reason.NAME_NOT_ALLOWED,
+        message=f"{what} {value} is not granted: whoever may edit PrivateCA {ca} can grant it in spec.policy.{field}",
+    )
+
+
+def _refused_request(spec: CertificateSpec, ca: PrivateCA) -> tuple[Finding, ...]:
+    policy, where = ca.spec.policy, f"spec.policy of PrivateCA {ca.metadata.name}"
+    found = [
+        _denied(f'usage "{usage}" is not granted by {where}.usages')
+        for usage in spec.usages or ca.spec.leaf.usages
+        if usage not in policy.usages
+    ]
+    algorithm = spec.private_key.algorithm
+    if algorithm not in policy.key_algorithms:
+        found.append(_denied(f"key algorithm {algorithm} is not granted by {where}.keyAlgorithms"))
+    wanted = spec.duration or ca.spec.leaf.duration
+    if policy.max_duration is not None and wanted > policy.max_duration:
+        found.append(_denied(f"duration {wanted} is longer than {where}.maxDuration ({policy.max_duration})"))
+    return tuple(found)
+
+
+def outside_constraints(names: AlternativeNames, signer: Certificate) -> tuple[Finding, ...]:
+    """DNS names that the policy grants and yet every client would refuse under this intermediate's constraints."""
+    return tuple(
+        Finding(
+            reason=Reason.CONSTRAINT_VIOLATION,
+            message=(
+                f"DNS name {name} is outside the name constraints of intermediate {signer.common_name}"
+                f" (permitted: {', '.join(signer.permitted_dns) or 'all'}; excluded: {', '.join(signer.excluded_dns) or 'none'}):"
+                " every client would refuse the certificate; widen spec.nameConstraints of the PrivateCA"
+            ),
+        )
+        for name in names.dns
+        if not _inside(name, signer)
+    )
+
+
+def _inside(name: str, signer: Certificate) -> bool:
+    if any(within_dns_subtree(name, base) for base in signer.excluded_dns):
+        return False
+    return not signer.permitted_dns or any(within_dns_subtree(name, base) for base in signer.permitted_dns)

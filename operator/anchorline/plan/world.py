@@ -1,0 +1,239 @@
+"""What was observed: frozen values without key material, the only input of every decision besides the time."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from anchorline.api.certificate import Certificate as CertificateResource
+from anchorline.api.meta import Metadata
+from anchorline.api.privateca import Phase, PrivateCA
+from anchorline.pki import Certificate, KeySpec, TrustBundle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootSeen:
+    """The Secret of one root. `problem` is a sentence when its content cannot be used; nothing else counts then."""
+
+    generation: int
+    secret: str
+    certificate: Certificate | None
+    bridge: Certificate | None = None
+    has_key: bool = False
+    brought: bool = False
+    phase: Phase = Phase.ACTIVE
+    since: datetime
+    cause: str = ""
+    deletion_policy: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntermediateSeen:
+    """The Secret of one intermediate; `issued_until` is the horizon no certificate signed by it reaches beyond."""
+
+    generation: int
+    number: int
+    secret: str
+    certificate: Certificate | None
+    tail: tuple[Certificate, ...] = ()
+    has_key: bool = False
+    brought: bool = False
+    issued_until: datetime
+    deletion_policy: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BroughtSeen:
+    """The Secret that a user brought: the CA certificate that signs, then its chain up to the root."""
+
+    secret: str
+    chain: tuple[Certificate, ...] = ()
+    has_key: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetiredSeen:
+    """A root that is trusted no more: its certificate is kept, its key is gone."""
+
+    generation: int
+    secret: str
+    certificate: Certificate | None
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """Everything in the cluster that makes up one authority."""
+
+    roots: tuple[RootSeen, ...] = ()
+    intermediates: tuple[IntermediateSeen, ...] = ()
+    retired: tuple[RetiredSeen, ...] = ()
+    brought: BroughtSeen | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreCount:
+    """How many trust stores should carry this authority's roots, and which of them do not yet."""
+
+    wanted: int = 0
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthoritySeen:
+    """One PrivateCA and its material."""
+
+    resource: PrivateCA
+    material: Material
+    stores: StoreCount = StoreCount()
+    foreign: str = ""
+    public_roots: str = ""
+    cluster_domain: str = "cluster.local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafSecret:
+    """A Secret of ours for a Certificate, as far as decisions need it. `problem` says why it cannot be used."""
+
+    resource_version: str
+    certificate: Certificate | None
+    chain_digest: str = ""
+    trust_digest: str = ""
+    trusted: frozenset[str] = frozenset()
+    key_spec: KeySpec | None = None
+    request: str = ""
+    revision: int = 0
+    certificate_name: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    owner_uid: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignObject:
+    """An object with the wanted name exists and is not marked as ours (P10)."""
+
+    found: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespaceSeen:
+    """A namespace's own words."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    deleting: bool = False
+
+    def label(self, name: str) -> str | None:
+        """Value of a label."""
+        return dict(self.labels).get(name)
+
+    def annotation(self, name: str) -> str | None:
+        """Value of an annotation."""
+        return dict(self.annotations).get(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """The intermediate that signs now, and the certificates that are served after the leaf."""
+
+    generation: int
+    secret: str
+    certificate: Certificate
+    tail: tuple[Certificate, ...]
+    issued_until: datetime
+    deletion_policy: str = ""
+    raisable: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """An intermediate that has signed leaves, and what is served after a leaf of its now."""
+
+    generation: int
+    certificate: Certificate
+    tail: tuple[Certificate, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """What a PrivateCA means for leaves and trust stores at this moment."""
+
+    name: str
+    trust: TrustBundle
+    signer: Signer | None = None
+    issuers: tuple[Issued, ...] = ()
+    problem: str = ""
+    problem_reason: str = ""
+    reissue_from: datetime | None = None
+    reissue_over: timedelta = timedelta(0)
+    look_again: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateSeen:
+    """One Certificate, its namespace, its Secret, and the authority that it names."""
+
+    resource: CertificateResource
+    namespace: NamespaceSeen
+    ca: PrivateCA | None
+    authority: Authority | None
+    secret: LeafSecret | ForeignObject | None
+    rival: str = ""
+    cluster_domain: str = "cluster.local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSeen:
+    """The trust store ConfigMap of a namespace."""
+
+    resource_version: str
+    digest: str
+    private: TrustBundle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedCA:
+    """One CA as trust stores see it: its roots, whether the PrivateCA exists, and whether it selects the namespace."""
+
+    name: str
+    trust: TrustBundle
+    exists: bool
+    selects: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustSeen:
+    """One namespace, what it asks for, and what it has."""
+
+    namespace: NamespaceSeen
+    authorities: tuple[TrustedCA, ...]
+    store: StoreSeen | ForeignObject | None
+    injected_pods: int | None = None
+    public_digest: str = ""
+
+
+__all__ = [
+    "Authority",
+    "AuthoritySeen",
+    "BroughtSeen",
+    "CertificateSeen",
+    "ForeignObject",
+    "IntermediateSeen",
+    "Issued",
+    "LeafSecret",
+    "Material",
+    "Metadata",
+    "NamespaceSeen",
+    "RetiredSeen",
+    "RootSeen",
+    "Signer",
+    "StoreCount",
+    "StoreSeen",
+    "TrustSeen",
+    "TrustedCA",
+]

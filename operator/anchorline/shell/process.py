@@ -1,0 +1,125 @@
+"""The operator process: caches, queue, leadership, health, with kopf in front."""
+
+import argparse
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+
+import uvloop
+from aiohttp import web
+
+from anchorline.api.meta import ObjectKey
+from anchorline.errors import AnchorlineError
+from anchorline.kube.apply import Applier
+from anchorline.kube.client import Client
+from anchorline.kube.connection import Connection, discover
+from anchorline.kube.lease import Elector
+from anchorline.kube.observe import Observer
+from anchorline.kube.public_roots import public_roots
+from anchorline.kube.world import Surroundings, World
+from anchorline.shell import handlers, logs
+from anchorline.shell.clock import Clock
+from anchorline.shell.health import Health
+from anchorline.shell.metrics import Metrics
+from anchorline.shell.reconcile import Reconciler
+from anchorline.shell.settings import Settings, from_arguments, namespace_of
+from anchorline.shell.sweep import sweep
+from anchorline.shell.workqueue import WorkQueue
+
+log = logging.getLogger("anchorline.operator")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """`anchorline operator`: run until a signal. 0 after one, 1 when it cannot go on."""
+    settings = from_arguments(arguments)
+    logs.configure(settings.log_level)
+    try:
+        uvloop.run(run(settings))
+    except AnchorlineError as error:
+        log.error("cannot go on", extra={"reason": error.reason, "why": error.message})
+        return 1
+    return 0
+
+
+async def run(settings: Settings) -> None:
+    """Run the operator until kopf ends: by a signal, or because it gives up."""
+    connection = discover(settings.kubeconfig)
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(
+            Client(
+                connection, on_request=lambda verb, resource, code, _s: metrics.requested(verb, resource.plural, code)
+            )
+        )
+        operator = Operator(settings, connection, client, metrics)
+        await operator.run()
+
+
+class Operator:
+    """One operator process and its parts."""
+
+    def __init__(self, settings: Settings, connection: Connection, client: Client, metrics: Metrics) -> None:
+        self._settings, self._connection, self._metrics = settings, connection, metrics
+        self._queue: WorkQueue[ObjectKey] = WorkQueue()
+        self._clock = Clock(lambda: client.server_time)
+        namespace = namespace_of(settings, connection)
+        surroundings = Surroundings(namespace=namespace, cluster_domain=settings.cluster_domain)
+        self.world = World(client, surroundings, public_roots(), self._queue.add)
+        observer = Observer(self.world)
+        applier = Applier(self.world, self._clock.now, settings.identity, metrics.issued)
+        self._reconciler = Reconciler(self.world, observer, applier, metrics, self._clock.now, self._queue.add)
+        self._elector = Elector(client, namespace, identity=settings.identity)
+        self._kopf_ready = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run until kopf ends. Our tasks are made before kopf starts: it cancels at its end what came after."""
+        self._metrics.watch(self.world, self._queue.__len__)
+        tasks = [asyncio.create_task(each) for each in self._parts()]
+        runner = await self._serve_health()
+        try:
+            await self._watch_over(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await runner.cleanup()
+
+    def _parts(self) -> list[Coroutine[None, None, None]]:
+        return [*(cache.run() for cache in self.world.caches), self._lead()]
+
+    async def _watch_over(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Run kopf; end with it, and end when one of our own parts fails: half an operator is worse than none."""
+        front = asyncio.create_task(handlers.run(self._connection, self._queue.add, self._kopf_ready))
+        done, _ = await asyncio.wait({front, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        front.cancel()
+        await asyncio.gather(front, return_exceptions=True)
+        for task in done:
+            if not task.cancelled() and task.exception() is not None:
+                raise task.exception() or AssertionError
+
+    async def _serve_health(self) -> web.AppRunner:
+        health = Health(self.world, self._metrics, self._kopf_ready.is_set)
+        runner = web.AppRunner(health.application(), access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, self._settings.address, self._settings.health_port).start()
+        return runner
+
+    async def _lead(self) -> None:
+        """Work while this process leads; without leader election, at once."""
+        await asyncio.gather(*(cache.synced.wait() for cache in self.world.caches))
+        if not self._settings.leader_elect:
+            await self._work()
+            return
+        await self._elector.run(self._work, self._lost)
+
+    async def _lost(self) -> None:
+        self._metrics.leading(now=False)
+        log.warning("lost the Lease; another operator may be acting now")
+
+    async def _work(self) -> None:
+        self._metrics.leading(now=True)
+        log.info("leading", extra={"identity": self._settings.identity})
+        await sweep(self.world, self._queue.add)
+        await self._queue.run(self._reconciler.reconcile, workers=self._settings.workers)
