@@ -67,14 +67,15 @@ def _tree(
     depth: int,
     above: tuple[Certificate, ...],
 ) -> Iterator[str]:
-    yield "   " * (depth - 1) + ("└─ " if depth else "") + _line(certificate, roots)
+    yield "   " * (depth - 1) + ("└─ " if depth else "") + _line(certificate, roots, above=depth > 0)
     for child in members:
         if not child.is_self_issued and child not in above and child.is_issued_by(certificate):
             yield from _tree(child, members, roots, depth=depth + 1, above=(*above, certificate))
 
 
-def _line(certificate: Certificate, roots: TrustBundle) -> str:
+def _line(certificate: Certificate, roots: TrustBundle, *, above: bool) -> str:
     name = certificate.subject_text or ", ".join(certificate.names)
     trusted = "trusted root, " if certificate in roots else ""
     end = _instant(certificate.not_after)
-    return f"{name}  ({trusted}{_key_text(certificate)}, until {end}, {certificate.short_fingerprint})\n"
+    stranger = "" if above or certificate.is_self_issued else f"signed by {certificate.issuer_text}, "
+    return f"{name}  ({trusted}{stranger}{_key_text(certificate)}, until {end}, {certificate.short_fingerprint})\n"

@@ -78,13 +78,9 @@ class KeySpec:
         return None
 
     def __str__(self) -> str:
-        match self.algorithm:
-            case KeyAlgorithm.ECDSA:
-                return f"ECDSA P-{self.size}"
-            case KeyAlgorithm.RSA:
-                return f"RSA {self.size}"
-            case KeyAlgorithm.ED25519:
-                return "Ed25519"
+        if not self.size:
+            return str(self.algorithm)
+        return f"{self.algorithm} {'P-' if self.algorithm is KeyAlgorithm.ECDSA else ''}{self.size}"
 
 
 class PrivateKey:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from anchorline.errors import CorruptMaterial
 from anchorline.pki.certificate import Certificate
 
-_BOUNDARY = re.compile(rb"-----(BEGIN|END) ([A-Za-z0-9 #_/.-]*)-----[ \t]*")
+_BOUNDARY = re.compile(rb"-----(BEGIN|END) ([A-Za-z0-9 #_/.]*)-----[ \t]*")
 _CERTIFICATE = b"CERTIFICATE"
 _BOM = b"\xef\xbb\xbf"
 
@@ -32,10 +32,10 @@ def decode_certificates(data: bytes, *, limit: int = 1 << 20) -> tuple[Certifica
         boundary = _BOUNDARY.fullmatch(line)
         if boundary is not None:
             body = _cross(boundary, body, certificates, number)
-        elif body is not None:
-            body.append(_body_line(line, number))
         elif b"-----BEGIN " in line or b"-----END " in line:
             raise CorruptMaterial(f"line {number} of the PEM input has a block boundary that is not a line of its own")
+        elif body is not None:
+            body.append(_body_line(line, number))
     if body is not None:
         raise CorruptMaterial("the last PEM block has no END line")
     return tuple(certificates)
