@@ -66,7 +66,7 @@ class Child:
                 raise errors.ClusterError(f"{self.component.command[0]} could not be started: {error}.") from error
 
     def stop(self, *, kill: bool = False) -> None:
-        """End the process: asked first, unless `kill`; killed when it takes longer than 3 seconds (watches keep a server from ending)."""
+        """End the process: asked first, unless `kill`; killed after 3 seconds, since open watches hold a server up."""
         if self._process is None:
             return
         if not kill:

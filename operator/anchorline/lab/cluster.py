@@ -1,5 +1,6 @@
 """A cluster as tests and the demo use it: kubectl, helm, and what a pod of some service account would have."""
 
+import functools
 import os
 import subprocess
 import tempfile
@@ -85,7 +86,7 @@ class Cluster(ABC):
     ) -> subprocess.CompletedProcess[str]:
         try:
             done = subprocess.run(
-                [binaries.locate(program), *arguments],
+                [_located(program), *arguments],
                 input=stdin or "",
                 capture_output=True,
                 text=True,
@@ -124,6 +125,12 @@ def attach(config: Path) -> ExistingCluster:
     if not config.is_file():
         raise errors.InvalidSpec(f"There is no kubeconfig file {config}; give the path of one that exists.")
     return ExistingCluster(config)
+
+
+@functools.cache
+def _located(program: str) -> Path:
+    """A program, looked for once: asking what is on PATH for its version costs more than most commands."""
+    return binaries.locate(program)
 
 
 def _shown(program: str, arguments: tuple[str, ...]) -> str:

@@ -1,13 +1,13 @@
 """A Kubernetes control plane of our own, as a value that tests, the demo and `anchorline lab` hold."""
 
 import os
+import select
 import signal
-import time
 from pathlib import Path
 from typing import Self
 
 from anchorline import errors
-from anchorline.lab import binaries, components, locks, places
+from anchorline.lab import binaries, components, places
 from anchorline.lab.cluster import Cluster
 from anchorline.lab.folder import Folder, read_state
 from anchorline.lab.order import Order
@@ -15,7 +15,6 @@ from anchorline.lab.supervisor import Supervisor
 
 _DEADLINE_SECONDS = 120.0
 _DOWN_SECONDS = 30.0
-_TICK_SECONDS = 0.05
 
 
 class ControlPlane(Cluster):
@@ -111,14 +110,23 @@ def down(folder: Folder) -> bool:
     if not folder.lock.is_file():
         return False
     if folder.alive:
-        os.kill(read_state(folder).supervisor, signal.SIGTERM)
-        end = time.monotonic() + _DOWN_SECONDS
-        while locks.taken(folder.lock):
-            if time.monotonic() > end:
-                raise errors.ClusterError(f"The lab in {folder.root} did not end within {_DOWN_SECONDS:.0f} s.")
-            time.sleep(_TICK_SECONDS)
+        _end(read_state(folder).supervisor, folder)
     folder.remove()
     return True
+
+
+def _end(supervisor: int, folder: Folder) -> None:
+    """Ask a supervisor to end and wait until its process is gone; its folder goes a moment before."""
+    process = os.pidfd_open(supervisor)
+    try:
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        ended, _, _ = select.select([process], [], [], _DOWN_SECONDS)
+    finally:
+        os.close(process)
+    if not ended:
+        raise errors.ClusterError(
+            f"The lab in {folder.root} did not end within {_DOWN_SECONDS:.0f} s; end process {supervisor} by hand."
+        )
 
 
 def _known(component: str) -> str:

@@ -102,8 +102,10 @@ def read_state(folder: Folder) -> State:
     try:
         raw = json.loads(folder.state.read_text())
     except (OSError, ValueError) as error:
-        raise errors.NotReady(
-            f"There is no running lab in {folder.root}; start one with `anchorline lab up`."
-        ) from error
+        if folder.alive:
+            message = f"The lab in {folder.root} is still starting; wait a moment and try again."
+        else:
+            message = f"There is no running lab in {folder.root}; start one with `anchorline lab up`."
+        raise errors.NotReady(message) from error
     components = tuple(ComponentState(**component) for component in raw.pop("components"))
     return State(**raw, components=components)

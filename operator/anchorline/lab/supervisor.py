@@ -25,6 +25,7 @@ class Supervisor:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._unread = b""
+        self._released = False
         self._process = subprocess.Popen(
             [sys.executable, "-m", "anchorline.lab.supervise", json.dumps(asdict(order))],
             stdin=subprocess.PIPE,
@@ -57,10 +58,12 @@ class Supervisor:
         self.await_answer()
 
     def close(self) -> None:
-        """End the supervisor and with it the lab, and wait until both are gone."""
+        """End the supervisor and with it the lab, and wait until both are gone; nothing after `release`."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
                 pipe.close()
+        if self._released:
+            return
         try:
             self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -72,6 +75,7 @@ class Supervisor:
     def release(self) -> None:
         """Let the lab run on after this process."""
         self.tell("detach")
+        self._released = True
         # Popen warns about a process that still runs when it is forgotten; this one is meant to.
         self._process.returncode = 0
 
