@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from anchorline.pki import KeyAlgorithm, KeySpec, PrivateKey, serial_from
 
-_CURVES = {256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
+_CURVES: dict[int, type[ec.SECP256R1 | ec.SECP384R1 | ec.SECP521R1]] = {256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
 # RSA keys take tens of milliseconds to minutes of a core: off the loop, and never more at once than this.
 _RSA = ThreadPoolExecutor(max_workers=2, thread_name_prefix="rsa")
 

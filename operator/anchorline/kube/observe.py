@@ -160,6 +160,11 @@ class Observer:
         selecting = (ca.metadata.name for ca in self.world.cas.values() if _selects(ca, seen))
         return tuple(dict.fromkeys((*named, *selecting)))
 
+    def asked_by(self, namespace: str) -> tuple[str, ...]:
+        """CAs that exist and whose status tells of this namespace's trust store."""
+        seen = self.world.namespaces.get(("", namespace))
+        return tuple(ca.metadata.name for ca in self.world.cas.values() if seen is not None and _asks(seen, ca))
+
     def _trusted(self, name: str, seen: NamespaceSeen, now: datetime) -> TrustedCA:
         ca = self.world.cas.get(name)
         material = self.material(name)

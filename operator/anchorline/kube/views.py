@@ -97,7 +97,8 @@ def authority_secret(obj: Mapping[str, Any]) -> AuthoritySecret:
     meta = obj["metadata"]
     labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
     role = labels[naming.ROLE_LABEL]
-    chain, key, bridge, problem = (), None, None, ""
+    chain: tuple[Certificate, ...] = ()
+    key, bridge, problem = None, None, ""
     try:
         if role == naming.ROLE_RETIRED or naming.SOURCE_ANNOTATION in annotations:
             chain = decode_certificates(_present(obj, naming.TLS_CERT))

@@ -1,1 +1,1 @@
-"""I/O: the running processes. kopf handlers, work queue, reconcile, webhook, metrics, settings; the only importer of kopf."""
+"""I/O: the running processes. kopf, work queue, reconcile, webhook, metrics, settings; kopf's only importer."""

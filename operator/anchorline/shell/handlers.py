@@ -45,7 +45,7 @@ def _credentials(connection: Connection) -> kopf.ConnectionInfo:
 
 
 def settings() -> kopf.OperatorSettings:
-    """kopf without what we do ourselves: no events, no scanning, no peering, no writes."""
+    """Settings of kopf without what we do ourselves: no events, no scanning, no peering, no writes."""
     chosen = kopf.OperatorSettings()
     chosen.posting.enabled = False
     chosen.scanning.disabled = True

@@ -22,12 +22,15 @@ from anchorline.shell import handlers, logs
 from anchorline.shell.clock import Clock
 from anchorline.shell.health import Health
 from anchorline.shell.metrics import Metrics
+from anchorline.shell.planner import Planner
 from anchorline.shell.reconcile import Reconciler
 from anchorline.shell.settings import Settings, from_arguments, namespace_of
 from anchorline.shell.sweep import sweep
 from anchorline.shell.workqueue import WorkQueue
 
 log = logging.getLogger("anchorline.operator")
+
+TOGETHER_SECONDS = 0.5
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -37,7 +40,9 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         uvloop.run(run(settings))
     except AnchorlineError as error:
-        log.error("cannot go on", extra={"reason": error.reason, "why": error.message})
+        log.error(  # noqa: TRY400 - the sentence is for a person, the traceback is not
+            "cannot go on", extra={"reason": error.reason, "why": error.message}
+        )
         return 1
     return 0
 
@@ -68,7 +73,17 @@ class Operator:
         self.world = World(client, surroundings, public_roots(), self._queue.add)
         observer = Observer(self.world)
         applier = Applier(self.world, self._clock.now, settings.identity, metrics.issued)
-        self._reconciler = Reconciler(self.world, observer, applier, metrics, self._clock.now, self._queue.add)
+        self._reconciler = Reconciler(
+            world=self.world,
+            observer=observer,
+            planner=Planner(self.world, observer, self._clock.now),
+            applier=applier,
+            metrics=metrics,
+            now=self._clock.now,
+            add=self._queue.add,
+            # A thousand stores that change in a second are one look at their CA, not a thousand.
+            add_soon=lambda key: self._queue.add_after(key, TOGETHER_SECONDS),
+        )
         self._elector = Elector(client, namespace, identity=settings.identity)
         self._kopf_ready = asyncio.Event()
         self._ended = asyncio.Event()

@@ -1,23 +1,19 @@
 """Observe, plan, apply: one key at a time, until there is nothing left to do for it."""
 
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from anchorline.api import naming
 from anchorline.api.meta import ObjectKey
 from anchorline.api.privateca import PrivateCA
 from anchorline.errors import AnchorlineError, NotReady
 from anchorline.kube.apply import Applier
 from anchorline.kube.observe import Observer
 from anchorline.kube.world import World
-from anchorline.plan.actions import Plan
-from anchorline.plan.authority_plan import authority, orphaned
-from anchorline.plan.certificate import certificate
-from anchorline.plan.trust import namespace
 from anchorline.plan.world import Authority
 from anchorline.shell.metrics import Metrics
+from anchorline.shell.planner import Planner
 
 log = logging.getLogger("anchorline.reconcile")
 
@@ -32,10 +28,12 @@ class Reconciler:
 
     world: World
     observer: Observer
+    planner: Planner
     applier: Applier
     metrics: Metrics
     now: Callable[[], datetime]
     add: Adder
+    add_soon: Adder
     _told: dict[str, tuple[object, ...]] = field(default_factory=dict)
 
     async def reconcile(self, key: ObjectKey) -> float | None:
@@ -45,7 +43,7 @@ class Reconciler:
         """
         with self.metrics.reconcile(key.kind):
             try:
-                return await self._rounds(key, self._planner(key))
+                return await self._rounds(key)
             except AnchorlineError as error:
                 self.metrics.failed(key.kind, error.reason)
                 level = logging.DEBUG if isinstance(error, NotReady) else logging.WARNING
@@ -56,52 +54,28 @@ class Reconciler:
                 log.exception("unexpected error", extra={"key": str(key)})
                 raise
 
-    def _planner(self, key: ObjectKey) -> Callable[[ObjectKey], Awaitable[Plan]]:
-        planners = {"PrivateCA": self._private_ca, "Certificate": self._certificate, "Namespace": self._namespace}
-        return planners[key.kind]
-
-    async def _rounds(self, key: ObjectKey, planner: Callable[[ObjectKey], Awaitable[Plan]]) -> float | None:
+    async def _rounds(self, key: ObjectKey) -> float | None:
         for _ in range(ROUNDS):
-            todo = await planner(key)
+            todo = await self.planner.plan(key)
             if todo:
                 log.info("planned", extra={"key": str(key), "plan": str(todo)})
             await self.applier.apply(todo)
             if not todo.again:
+                self._tell(key)
                 return None if todo.look_again is None else max(0.0, (todo.look_again - self.now()).total_seconds())
         raise NotReady(f"{key} did not settle in {ROUNDS} steps; it is looked at again")
 
-    async def _private_ca(self, key: ObjectKey) -> Plan:
-        seen = await self.observer.private_ca(key.name, self.now())
-        todo = authority(seen, self.now()) if seen is not None else self._orphans(key.name)
-        if not todo.again:
-            self._tell_dependents(key.name, seen.resource if seen else None)
-        return todo
-
-    def _orphans(self, name: str) -> Plan:
-        material = self.observer.material(name)
-        retired = tuple(each.secret for each in material.retired)
-        return replace(orphaned(material.roots, material.intermediates, retired), again=False)
-
-    async def _certificate(self, key: ObjectKey) -> Plan:
-        seen = await self.observer.certificate((key.namespace, key.name), self.now())
-        return certificate(seen, self.now()) if seen is not None else Plan()
-
-    async def _namespace(self, key: ObjectKey) -> Plan:
-        seen = await self.observer.namespace(key.name, self.now())
-        todo = namespace(seen, self.now()) if seen is not None else Plan()
-        for name in self._interested(key.name):
-            self.add(ObjectKey("PrivateCA", "", name))
-        return todo
-
-    def _interested(self, namespace_name: str) -> tuple[str, ...]:
-        """CAs whose status tells of this namespace's trust store."""
-        seen = self.world.namespaces.get(("", namespace_name))
-        named = naming.trusted_names(seen.annotation(naming.TRUST)) if seen else ()
-        return tuple(name for name in named if name in self.world.cas)
+    def _tell(self, key: ObjectKey) -> None:
+        """Have those looked at for whom it matters what this key has become."""
+        if key.kind == "PrivateCA":
+            self._tell_dependents(key.name, self.world.cas.get(key.name))
+        elif key.kind == "Namespace":
+            for name in self.observer.asked_by(key.name):
+                self.add_soon(ObjectKey("PrivateCA", "", name))
 
     def _tell_dependents(self, name: str, ca: PrivateCA | None) -> None:
         """When what a CA means has changed, everything that depends on it is looked at again."""
-        meaning = _essence(self.observer.authority(ca, self.now()) if ca else None, ca, self.observer, name, self.now())
+        meaning = _essence(self.observer.authority(ca, self.now()) if ca else None, ca, self.observer, name)
         if self._told.get(name) == meaning:
             return
         self._told[name] = meaning
@@ -112,9 +86,7 @@ class Reconciler:
             self.add(ObjectKey("Namespace", "", each.name))
 
 
-def _essence(
-    meaning: Authority | None, ca: PrivateCA | None, observer: Observer, name: str, now: datetime
-) -> tuple[object, ...]:
+def _essence(meaning: Authority | None, ca: PrivateCA | None, observer: Observer, name: str) -> tuple[object, ...]:
     """What Certificates and trust stores depend on, without what changes all the time."""
     if meaning is None or ca is None:
         return (None, tuple(root.secret for root in observer.material(name).roots))

@@ -1,0 +1,46 @@
+# Two commands do everything: `make demo` and `make test`. Each target is a command that a reader could type.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/python -m
+
+.PHONY: demo test check contract judges bench crds format clean
+
+demo: .venv/ready ## the whole story, on a control plane of this machine (or KUBECONFIG)
+	$(BIN)/anchorline demo $(ARGS)
+
+test: .venv/ready check ## everything
+	$(RUN) pytest tests/chart tests/judges tests/contract $(ARGS)
+
+check: .venv/ready ## before each commit: format, lint, types, import contracts, generated files, unit and property tests
+	$(BIN)/ruff format --check operator tests
+	$(BIN)/ruff check operator tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/anchorline crds --check crds
+	$(BIN)/anchorline crds --check charts/anchorline/crds-generated
+	$(RUN) pytest tests/unit tests/property -q --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=100
+
+contract: .venv/ready ## tests on a real kube-apiserver
+	$(RUN) pytest tests/contract $(ARGS)
+
+judges: .venv/ready ## chains judged by openssl, GnuTLS, NSS, Go, Node, Java
+	$(RUN) pytest tests/judges $(ARGS)
+
+bench: .venv/ready ## ratios against the raw API server, in one run
+	$(RUN) tests.bench $(ARGS)
+
+crds: .venv/ready ## generate the CRDs
+	$(BIN)/anchorline crds --write crds
+	$(BIN)/anchorline crds --write charts/anchorline/crds-generated
+
+format: .venv/ready
+	$(BIN)/ruff format operator tests
+	$(BIN)/ruff check --fix operator tests
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,74 @@
+"""`anchorline plan`: what the operator would do now, for a live cluster, without doing it."""
+
+import argparse
+import asyncio
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from anchorline.api.meta import ObjectKey
+from anchorline.errors import NotReady
+from anchorline.kube.client import Client
+from anchorline.kube.connection import discover
+from anchorline.kube.observe import Observer
+from anchorline.kube.public_roots import public_roots
+from anchorline.kube.world import Surroundings, World
+from anchorline.shell.clock import Clock
+from anchorline.shell.planner import Planner
+from anchorline.shell.sweep import sweep
+
+READ_SECONDS = 60.0
+
+
+def register(sub: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `anchorline plan` to the commands."""
+    command = sub.add_parser("plan", help="print what the operator would do now, without doing it")
+    command.add_argument("--kubeconfig", type=Path, help="the cluster; default: service account, KUBECONFIG")
+    command.add_argument(
+        "--namespace", default=os.environ.get("POD_NAMESPACE", "anchorline-system"), help="the operator's namespace"
+    )
+    command.add_argument("--cluster-domain", default="cluster.local", help="DNS domain of the cluster")
+    command.set_defaults(func=_plan)
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    print(asyncio.run(_printed(arguments)))
+    return 0
+
+
+async def _printed(arguments: argparse.Namespace) -> str:
+    async with Client(discover(arguments.kubeconfig)) as client:
+        clock = Clock(lambda: client.server_time)
+        keys: dict[ObjectKey, None] = {}
+        surroundings = Surroundings(namespace=arguments.namespace, cluster_domain=arguments.cluster_domain)
+        world = World(client, surroundings, public_roots(), lambda _key: None)
+        readers = [asyncio.create_task(cache.run()) for cache in world.caches]
+        try:
+            await _read(world)
+            await sweep(world, keys.setdefault)
+            return await _plans(Planner(world, Observer(world), clock.now), tuple(keys))
+        finally:
+            for reader in readers:
+                reader.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(*readers)
+
+
+async def _read(world: World) -> None:
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            await asyncio.gather(*(cache.synced.wait() for cache in world.caches))
+    except TimeoutError:
+        slow = ", ".join(cache.resource.plural for cache in world.caches if not cache.synced.is_set())
+        raise NotReady(
+            f"the cluster's {slow} could not be read within {READ_SECONDS:.0f} s; are the CRDs installed?"
+        ) from None
+
+
+async def _plans(planner: Planner, keys: tuple[ObjectKey, ...]) -> str:
+    lines = []
+    for key in keys:
+        todo = await planner.plan(key)
+        if todo:
+            lines.append(f"{key}:\n" + "\n".join(f"  {line}" for line in str(todo).splitlines()))
+    return "\n".join(lines) or f"nothing to do: all {len(keys)} objects are as they should be"
