@@ -1,0 +1,182 @@
+"""One HTTP session to the API server: TLS, tokens, time-outs, waiting out 429, the server's clock."""
+
+import asyncio
+import random
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from anchorline.errors import ClusterError
+from anchorline.kube.client_errors import TOO_MANY, UNAUTHORIZED
+from anchorline.kube.connection import Connection
+
+POOL: Final = 64
+# The API server closes idle connections after 90 s; ours must go first, or a write is lost on a closing one.
+_KEEP_ALIVE_SECONDS: Final = 75.0
+_CONNECT_SECONDS: Final = 10.0
+_PATIENCE_SECONDS: Final = 30.0
+_READS: Final = frozenset({"GET", "HEAD"})
+_READ_TRIES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer, read whole."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Transport:
+    """Sends requests. `clock` is the local wall clock in seconds since 1970, for `clock_offset` only."""
+
+    def __init__(self, connection: Connection, *, timeout: float, clock: Callable[[], float] = time.time) -> None:
+        self.connection = connection
+        self.timeout = timeout
+        self._clock = clock
+        self._session: aiohttp.ClientSession | None = None
+        self._date = ""
+        self._server_epoch = 0.0
+        self._seen_at = 0.0
+        self.clock_offset: float | None = None
+
+    async def open(self) -> None:
+        """Make the session; no request is sent yet. Raises ClusterError when certificates cannot be read."""
+        context: ssl.SSLContext | bool = self.connection.ssl_context() or True
+        connector = aiohttp.TCPConnector(limit=POOL, ssl=context, keepalive_timeout=_KEEP_ALIVE_SECONDS)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=None),
+            headers={"User-Agent": self.connection.user_agent},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("Accept", "Content-Type"),
+            read_bufsize=2**20,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session:
+            await self._session.close()
+
+    @property
+    def server_time(self) -> datetime | None:
+        """The API server's clock now, to about a second; None before its first answer."""
+        if not self._date:
+            return None
+        return datetime.fromtimestamp(self._server_epoch + time.monotonic() - self._seen_at, UTC)
+
+    async def send(
+        self,
+        method: str,
+        target: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        within: float | None = None,
+    ) -> Answer:
+        """Send one request and read the answer. `within` is in seconds, for everything together.
+
+        Waits out 429 (nothing was done, so writes too); tries reads again when the connection breaks, writes never:
+        whether it was done is for the caller to find out. Raises ClusterError (status 0) when there is no answer.
+        """
+        seconds = within or self.timeout
+        give_up = time.monotonic() + min(seconds, _PATIENCE_SECONDS)
+        tries = _READ_TRIES if method in _READS else 1
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    tries -= 1
+                    try:
+                        answer, wait = await self._once(method, target, headers, body)
+                    except (aiohttp.ClientError, OSError) as error:
+                        if not tries or isinstance(error, aiohttp.ClientSSLError):
+                            raise
+                        await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - jitter
+                        continue
+                    if answer.status != TOO_MANY or time.monotonic() + wait > give_up:
+                        return answer
+                    tries += 1
+                    await asyncio.sleep(wait)
+        except TimeoutError:
+            raise self._silence(method, target, f"no answer within {seconds:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._silence(method, target, str(error) or type(error).__name__) from error
+
+    async def _once(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[Answer, float]:
+        """Send once; returns the answer and the seconds to wait if it is a 429."""
+        async with await self._request(method, target, headers, body) as response:
+            content = await response.read()
+            answer = Answer(response.status, response.headers.get("Content-Type", ""), content)
+            return answer, _retry_after(response.headers.get("Retry-After")) if response.status == TOO_MANY else 0.0
+
+    async def stream(self, target: str, *, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        """Open a GET whose body comes bit by bit; the caller closes it. Raises ClusterError without an answer."""
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await self._request("GET", target, headers, None)
+        except TimeoutError:
+            raise self._silence("GET", target, f"no answer within {self.timeout:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._silence("GET", target, str(error) or type(error).__name__) from error
+
+    async def _request(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
+    ) -> aiohttp.ClientResponse:
+        if self._session is None:
+            raise RuntimeError("the client is not open; use `async with Client(...)`")
+        connection = self.connection
+        if connection.token_is_stale:
+            await self._refresh_token()
+        if connection.token:
+            headers = {**headers, "Authorization": f"Bearer {connection.token}"}
+        url = URL(connection.server + target, encoded=True)
+        name = connection.tls_server_name or None
+        response = await self._session.request(
+            method, url, data=body, headers=headers, allow_redirects=False, server_hostname=name
+        )
+        if response.status == UNAUTHORIZED:
+            connection.forget_token()
+        if date := response.headers.get("Date"):
+            self._look_at(date)
+        return response
+
+    async def _refresh_token(self) -> None:
+        """Read a file here, but run an exec plugin in a thread: it may ask the network."""
+        if self.connection.token_source:
+            await asyncio.to_thread(self.connection.refresh_token)
+        else:
+            self.connection.refresh_token()
+
+    def _look_at(self, date: str) -> None:
+        """Note the server's clock; the header has whole seconds, so it is read once for each of them."""
+        if date == self._date:
+            return
+        try:
+            epoch = parsedate_to_datetime(date).timestamp()
+        except ValueError:
+            return
+        # The header is cut to the second: on average half of one has passed.
+        self._date, self._server_epoch, self._seen_at = date, epoch + 0.5, time.monotonic()
+        self.clock_offset = self._server_epoch - self._clock()
+
+    def _silence(self, method: str, target: str, why: str) -> ClusterError:
+        path = target.partition("?")[0]
+        return ClusterError(
+            f"cannot reach the API server {self.connection.server} for {method} {path}: {why}", status=0
+        )
+
+
+def _retry_after(header: str | None) -> float:
+    """Seconds of a Retry-After header (RFC 9110 10.2.3; the API server sends whole seconds), with jitter; 1 without."""
+    seconds = float(header) if header and header.isdigit() else 1.0
+    return seconds + random.uniform(0, 0.2)  # noqa: S311 - jitter
