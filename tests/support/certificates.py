@@ -125,10 +125,11 @@ class Chain:
         return pki.TrustBundle.of([self.root.certificate], now=None)
 
 
-def a_chain(kind: str = "P-256", leaf_kind: str = "", **leaf: object) -> Chain:
+def a_chain(kind: str = "P-256", leaf_kind: str = "", *, now: datetime = NOW, **leaf: object) -> Chain:
     """Root, intermediate and leaf with keys of one kind, or another for the leaf."""
-    root = a_root(key=key_of(kind, 1))
-    intermediate = an_intermediate(root, key=key_of(kind, 2))
+    root = a_root(key=key_of(kind, 1), not_before=now - DAY, not_after=now + 10 * YEAR)
+    intermediate = an_intermediate(root, key=key_of(kind, 2), not_before=now - DAY, not_after=now + YEAR)
+    leaf = {"not_before": now - timedelta(minutes=5), "not_after": now + 30 * DAY, **leaf}
     leaf_key = key_of(leaf_kind or kind, 3)
     certificate = a_leaf(intermediate, leaf_key, **leaf)  # type: ignore[arg-type]
     return Chain(root=root, intermediate=intermediate, leaf=certificate, leaf_key=leaf_key)
@@ -151,19 +152,22 @@ class Bridge:
         return self.leaf, self.intermediate, self.cross
 
 
-def a_bridge() -> Bridge:
+def a_bridge(now: datetime = NOW) -> Bridge:
     """The second generation at work, while pods may know only the first."""
-    old, new = a_root(key=ec_key(1)), a_root("Acme Internal 2", ec_key(4))
-    cross = pki.cross_sign(
-        new.certificate, old, serial=44, not_before=NOW - DAY, not_after=old.certificate.not_after - DAY
+    begin, end = now - DAY, now + 10 * YEAR
+    old = a_root(key=ec_key(1), not_before=begin, not_after=end)
+    new = a_root("Acme Internal 2", ec_key(4), not_before=begin, not_after=end)
+    cross = pki.cross_sign(new.certificate, old, serial=44, not_before=begin, not_after=end - DAY)
+    intermediate = an_intermediate(
+        new, "Acme Internal Intermediate 2", ec_key(5), not_before=begin, not_after=now + YEAR
     )
-    intermediate = an_intermediate(new, "Acme Internal Intermediate 2", ec_key(5))
+    leaf = a_leaf(intermediate, not_before=now - timedelta(minutes=5), not_after=now + 30 * DAY)
     return Bridge(
         old=old.certificate,
         new=new.certificate,
         cross=cross,
         intermediate=intermediate.certificate,
-        leaf=a_leaf(intermediate),
+        leaf=leaf,
         leaf_key=ec_key(3),
     )
 

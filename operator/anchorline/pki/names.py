@@ -75,14 +75,15 @@ def _values(field: str | tuple[str, ...]) -> tuple[str, ...]:
 
 def _attribute_value(field: str, value: str, bound: int) -> str:
     word = field.replace("_", " ")
-    if not value or len(value) > bound:
-        raise InvalidSpec(f'subject {word}: "{value}" must have 1 to {bound} characters')
+    if not value.isprintable():
+        raise InvalidSpec(f"subject {word}: {value!r} has a control character")
+    # The RFC counts characters; some encoders and readers count the bytes of UTF-8, which is never less.
+    if not 0 < len(value.encode()) <= bound:
+        raise InvalidSpec(f'subject {word}: "{value}" must have 1 to {bound} characters (in UTF-8: bytes)')
     if field == "countries" and len(value) != bound:
         raise InvalidSpec(f'subject countries: "{value}" must be a two-letter code')
     if field in _PRINTABLE and not _PRINTABLE_STRING.fullmatch(value):
         raise InvalidSpec(f'subject {word}: "{value}" may only have plain letters, digits and \' ( ) + , - . / : = ?')
-    if not value.isprintable():
-        raise InvalidSpec(f"subject {word}: {value!r} has a control character")
     return value
 
 

@@ -94,10 +94,12 @@ def validity(now: datetime, duration: timedelta, *, issuer: Certificate | None) 
         return not_before, not_after, False
     not_before, capped = max(not_before, issuer.not_before), not_after > issuer.not_after
     not_after = min(not_after, issuer.not_after)
-    if not_after <= not_before or start > issuer.not_after:
-        raise InvalidSpec(
-            f"the issuer {issuer.subject_text} expired at {issuer.not_after:%Y-%m-%dT%H:%M:%SZ}", reason=Reason.EXPIRED
-        )
+    if start > issuer.not_after:
+        end = f"{issuer.not_after:%Y-%m-%dT%H:%M:%SZ}"
+        raise InvalidSpec(f"the issuer {issuer.subject_text} expired at {end}", reason=Reason.EXPIRED)
+    if not_after <= not_before:
+        # The clock was set back, or the duration ends before the issuer begins.
+        raise InvalidSpec(f"nothing of {duration} from {start:%Y-%m-%dT%H:%M:%SZ} is in the issuer's validity")
     return not_before, not_after, capped
 
 

@@ -83,3 +83,8 @@ def test_nothing_is_issued_under_an_expired_issuer(late: timedelta) -> None:
         pki.validity(NOW + late, DAY, issuer=issuer)
     assert caught.value.reason is Reason.EXPIRED
     assert issuer.not_after.tzinfo is UTC
+
+
+def test_nothing_is_issued_for_before_the_issuer() -> None:
+    with pytest.raises(InvalidSpec, match=r"nothing of .* from 2026-05-30T12:00:00Z"):
+        pki.validity(NOW - 2 * DAY, DAY, issuer=a_root(not_before=NOW - DAY).certificate)
