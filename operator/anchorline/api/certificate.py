@@ -5,9 +5,25 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from anchorline.api.fields import DNS_LABEL, Algorithm, DeletionPolicy, Duration, SecretName, Strings, Usage
+from anchorline.api.fields import (
+    DNS_LABEL,
+    Algorithm,
+    Countries,
+    DeletionPolicy,
+    Duration,
+    LongParts,
+    SecretName,
+    ShortParts,
+    Usage,
+)
 from anchorline.api.markers import Rule, schema
 from anchorline.api.meta import Condition, Metadata
+
+# Names that are asked for: enough for any workload, and few enough for the size of a Secret and the cost of a rule.
+DNSNames = Annotated[tuple[Annotated[str, schema(minLength=1, maxLength=253)], ...], schema(maxItems=100)]
+IPAddresses = Annotated[tuple[Annotated[str, schema(minLength=1, maxLength=45)], ...], schema(maxItems=100)]
+URIs = Annotated[tuple[Annotated[str, schema(minLength=1, maxLength=2048)], ...], schema(maxItems=100)]
+EmailAddresses = Annotated[tuple[Annotated[str, schema(minLength=3, maxLength=254)], ...], schema(maxItems=100)]
 
 
 class Encoding(StrEnum):
@@ -37,7 +53,9 @@ class LeafKey:
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "!has(self.size) || (self.algorithm == 'ECDSA' ? self.size in [256, 384, 521] : self.algorithm == 'RSA' ? self.size in [2048, 3072, 4096] : false)",
+            "!has(self.size)"
+            " || (self.algorithm == 'ECDSA' && self.size in [256, 384, 521])"
+            " || (self.algorithm == 'RSA' && self.size in [2048, 3072, 4096])",
             "size must be 256, 384 or 521 for ECDSA, 2048, 3072 or 4096 for RSA, and be left out for Ed25519",
         ),
         Rule(
@@ -63,13 +81,13 @@ class LeafKey:
 class LeafSubject:
     """Distinguished name of the leaf besides its common name (RFC 5280 4.1.2.6)."""
 
-    organizations: Annotated[Strings, "Organizations (O).", schema(maxItems=8)] = ()
-    organizational_units: Annotated[Strings, "Organizational units (OU).", schema(maxItems=8)] = ()
-    countries: Annotated[Strings, "Countries (C), two letters each.", schema(maxItems=8)] = ()
-    localities: Annotated[Strings, "Localities (L).", schema(maxItems=8)] = ()
-    provinces: Annotated[Strings, "States or provinces (ST).", schema(maxItems=8)] = ()
-    street_addresses: Annotated[Strings, "Street addresses.", schema(maxItems=8)] = ()
-    postal_codes: Annotated[Strings, "Postal codes.", schema(maxItems=8)] = ()
+    organizations: Annotated[ShortParts, "Organizations (O)."] = ()
+    organizational_units: Annotated[ShortParts, "Organizational units (OU)."] = ()
+    countries: Annotated[Countries, "Countries (C), two letters each."] = ()
+    localities: Annotated[LongParts, "Localities (L)."] = ()
+    provinces: Annotated[LongParts, "States or provinces (ST)."] = ()
+    street_addresses: Annotated[LongParts, "Street addresses."] = ()
+    postal_codes: Annotated[LongParts, "Postal codes."] = ()
     serial_number: Annotated[str, "Serial number of the subject.", schema(maxLength=64)] = ""
 
 
@@ -98,8 +116,10 @@ class CertificateSpec:
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "(has(self.dnsNames) && size(self.dnsNames) > 0) || (has(self.ipAddresses) && size(self.ipAddresses) > 0)"
-            " || (has(self.uris) && size(self.uris) > 0) || (has(self.emailAddresses) && size(self.emailAddresses) > 0)",
+            "(has(self.dnsNames) && size(self.dnsNames) > 0)"
+            " || (has(self.ipAddresses) && size(self.ipAddresses) > 0)"
+            " || (has(self.uris) && size(self.uris) > 0)"
+            " || (has(self.emailAddresses) && size(self.emailAddresses) > 0)",
             "give at least one of dnsNames, ipAddresses, uris, emailAddresses: clients ignore the common name",
         ),
         Rule(
@@ -119,24 +139,10 @@ class CertificateSpec:
     ca_ref: Annotated[CARef, "The PrivateCA that issues."]
     secret_name: Annotated[SecretName, "Secret for tls.crt, tls.key and ca.crt, in this namespace."]
     secret_template: Annotated[SecretTemplate, "Labels and annotations for the Secret."] = SecretTemplate()
-    dns_names: Annotated[
-        Strings, "DNS names.", schema(maxItems=100, items={"type": "string", "minLength": 1, "maxLength": 253})
-    ] = ()
-    ip_addresses: Annotated[
-        Strings,
-        "IP addresses; the PrivateCA's policy must grant them.",
-        schema(maxItems=100, items={"type": "string", "minLength": 1, "maxLength": 45}),
-    ] = ()
-    uris: Annotated[
-        Strings,
-        "URIs; the PrivateCA's policy must grant them.",
-        schema(maxItems=100, items={"type": "string", "minLength": 1, "maxLength": 2048}),
-    ] = ()
-    email_addresses: Annotated[
-        Strings,
-        "E-mail addresses; the PrivateCA's policy must grant them.",
-        schema(maxItems=100, items={"type": "string", "minLength": 3, "maxLength": 254}),
-    ] = ()
+    dns_names: Annotated[DNSNames, "DNS names."] = ()
+    ip_addresses: Annotated[IPAddresses, "IP addresses; the PrivateCA's policy must grant them."] = ()
+    uris: Annotated[URIs, "URIs; the PrivateCA's policy must grant them."] = ()
+    email_addresses: Annotated[EmailAddresses, "E-mail addresses; the PrivateCA's policy must grant them."] = ()
     common_name: Annotated[
         str, "Common name; no client needs one. Only a granted name is accepted.", schema(maxLength=64)
     ] = ""

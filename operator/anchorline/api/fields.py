@@ -6,12 +6,21 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from anchorline.api.markers import Rule, schema
+from anchorline.api.times import DURATION_PATTERN
 
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 
 Strings = tuple[str, ...]
 SecretName = Annotated[str, schema(minLength=1, maxLength=253, pattern=DNS_SUBDOMAIN)]
+
+DURATION_SCHEMA = schema(maxLength=32, pattern=DURATION_PATTERN)
+Duration = Annotated[timedelta, DURATION_SCHEMA]
+
+# Parts of a distinguished name, with the upper bounds of RFC 5280 A.1: longer ones are refused by strict clients.
+ShortParts = Annotated[tuple[Annotated[str, schema(minLength=1, maxLength=64)], ...], schema(maxItems=8)]
+LongParts = Annotated[tuple[Annotated[str, schema(minLength=1, maxLength=128)], ...], schema(maxItems=8)]
+Countries = Annotated[tuple[Annotated[str, schema(pattern="^[A-Z]{2}$", maxLength=2)], ...], schema(maxItems=8)]
 
 
 class Usage(StrEnum):
@@ -53,16 +62,14 @@ class DeletionPolicy(StrEnum):
     DELETE = "Delete"
 
 
-_SIZES = "self.algorithm == 'ECDSA' ? self.size in [256, 384{p521}] : self.algorithm == 'RSA' ? self.size in [2048, 3072, 4096] : true"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CAKey:
     """Key of a root or intermediate."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "!has(self.size) || (" + _SIZES.format(p521="") + ")",
+            "!has(self.size)"
+            " || (self.algorithm == 'ECDSA' ? self.size in [256, 384] : self.size in [2048, 3072, 4096])",
             "size must be 256 or 384 for ECDSA, 2048, 3072 or 4096 for RSA; leave it out for the default",
         ),
     )
@@ -75,6 +82,13 @@ class CAKey:
 class LabelRequirement:
     """One expression of a label selector."""
 
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+            "values go with operator In or NotIn, and must be left out for Exists and DoesNotExist",
+        ),
+    )
+
     key: Annotated[str, "Label key.", schema(minLength=1, maxLength=317)]
     operator: Annotated[
         str, "In, NotIn, Exists or DoesNotExist.", schema(enum=["In", "NotIn", "Exists", "DoesNotExist"])
@@ -86,9 +100,7 @@ class LabelRequirement:
 class LabelSelector:
     """Kubernetes' label selector: all parts must match; an empty selector matches everything."""
 
-    match_labels: Annotated[tuple[tuple[str, str], ...], "Labels with exactly these values."] = ()
+    match_labels: Annotated[
+        tuple[tuple[str, str], ...], "Labels with exactly these values.", schema(maxProperties=64)
+    ] = ()
     match_expressions: Annotated[tuple[LabelRequirement, ...], "Expressions over labels.", schema(maxItems=32)] = ()
-
-
-DURATION_SCHEMA = schema(maxLength=32, pattern=r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$")
-Duration = Annotated[timedelta, DURATION_SCHEMA]

@@ -1,4 +1,4 @@
-"""PrivateCA: a root, the intermediate under it, who may have names from it, and where it is trusted (cluster-scoped)."""
+"""PrivateCA: a root, its intermediate, who may have names from it, and where it is trusted (cluster-scoped)."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -6,20 +6,36 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from anchorline.api.fields import (
-    Algorithm,
     CAKey,
+    Countries,
     DeletionPolicy,
     Duration,
     LabelSelector,
+    LongParts,
     SecretName,
-    Strings,
+    ShortParts,
     Usage,
 )
-from anchorline.api.markers import Rule, schema
+from anchorline.api.markers import Rule, rule, schema
 from anchorline.api.meta import Condition, Metadata
 from anchorline.api.naming import MAX_CA_NAME
+from anchorline.api.policy import NameConstraints, Policy
 
-Names = Annotated[Strings, schema(maxItems=100, **{"x-kubernetes-list-type": "atomic"})]
+__all__ = [
+    "CASubject",
+    "GenerationStatus",
+    "IntermediateSpec",
+    "LeafDefaults",
+    "NameConstraints",
+    "Phase",
+    "Policy",
+    "PrivateCA",
+    "PrivateCASpec",
+    "PrivateCAStatus",
+    "RootSource",
+    "RootSpec",
+    "Trust",
+]
 
 
 class RootSource(StrEnum):
@@ -34,11 +50,11 @@ class CASubject:
     """Distinguished name of the CA's certificates (RFC 5280 4.1.2.6); the generation is added to the common name."""
 
     common_name: Annotated[str, "Common name, for people: `Acme Internal`.", schema(minLength=1, maxLength=48)]
-    organizations: Annotated[Strings, "Organizations (O).", schema(maxItems=8)] = ()
-    organizational_units: Annotated[Strings, "Organizational units (OU).", schema(maxItems=8)] = ()
-    countries: Annotated[Strings, "Countries (C), two letters each.", schema(maxItems=8)] = ()
-    localities: Annotated[Strings, "Localities (L).", schema(maxItems=8)] = ()
-    provinces: Annotated[Strings, "States or provinces (ST).", schema(maxItems=8)] = ()
+    organizations: Annotated[ShortParts, "Organizations (O)."] = ()
+    organizational_units: Annotated[ShortParts, "Organizational units (OU)."] = ()
+    countries: Annotated[Countries, "Countries (C), two letters each."] = ()
+    localities: Annotated[LongParts, "Localities (L)."] = ()
+    provinces: Annotated[LongParts, "States or provinces (ST)."] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,20 +66,23 @@ class RootSpec:
             "(self.source == 'Secret') == has(self.secretName)",
             "set secretName together with source: Secret, and leave it out otherwise",
         ),
-        Rule(
-            "!has(self.validity) || duration(self.validity) >= duration('1h')",
-            "validity must be at least 1h",
-        ),
+        Rule("duration(self.validity) >= duration('1h')", "validity must be at least 1h"),
     )
 
     source: Annotated[
-        RootSource, "Generated: Anchorline makes the root. Secret: you bring a root, or an intermediate with its chain."
+        RootSource,
+        "Generated: Anchorline makes the root. Secret: you bring a root, or an intermediate with its chain.",
+        rule(
+            "self == oldSelf",
+            "source cannot be changed; create another PrivateCA and let namespaces trust both while you move",
+        ),
     ] = RootSource.GENERATED
     secret_name: Annotated[
         SecretName | None,
-        "Secret in the operator's namespace with tls.crt (the CA, then its chain up to the root), tls.key, and ca.crt when tls.crt ends before the root. It is read, never changed.",
+        "Secret in the operator's namespace with tls.crt (the CA, then its chain up to the root), tls.key, and ca.crt"
+        " when tls.crt ends before the root. It is read, never changed.",
     ] = None
-    key: Annotated[CAKey, "Key of a generated root."] = CAKey()
+    key: Annotated[CAKey, "Key of a generated root."] = field(default_factory=CAKey)
     validity: Annotated[Duration, "How long a generated root is valid."] = timedelta(hours=87600)
 
 
@@ -72,127 +91,21 @@ class IntermediateSpec:
     """The intermediate that signs leaves; renewed under the same root without ceremony."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
-        Rule("!has(self.validity) || duration(self.validity) >= duration('1h')", "validity must be at least 1h"),
+        Rule("duration(self.validity) >= duration('1h')", "validity must be at least 1h"),
         Rule(
             "!has(self.renewBefore) || duration(self.renewBefore) < duration(self.validity)",
             "renewBefore must be shorter than validity",
         ),
     )
 
-    key: Annotated[CAKey, "Key of the intermediate."] = CAKey()
+    key: Annotated[CAKey, "Key of the intermediate."] = field(default_factory=CAKey)
     validity: Annotated[Duration, "How long an intermediate is valid, capped at its root's end."] = timedelta(
         hours=8760
     )
     renew_before: Annotated[
         Duration | None,
-        "How long before its end the next intermediate is made; by default a third of its life, and never so late that it would cap a leaf.",
-    ] = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NameConstraints:
-    """Name constraints on the intermediate (RFC 5280 4.2.1.10): DNS only, never with a leading dot."""
-
-    enabled: Annotated[bool, "false leaves name constraints out (mbedTLS 2 refuses chains with critical ones)."] = True
-    critical: Annotated[bool, "Whether the extension is critical, as RFC 5280 demands."] = True
-    permitted_dns_domains: Annotated[
-        Names,
-        "Permitted DNS subtrees; by default everything that `policy` can ever grant.",
-        schema(
-            items={
-                "type": "string",
-                "minLength": 1,
-                "maxLength": 253,
-                "x-kubernetes-validations": [
-                    {
-                        "rule": "!self.startsWith('.')",
-                        "message": "write the domain without a leading dot: some clients refuse the dotted form",
-                    }
-                ],
-            }
-        ),
-    ] = ()
-    excluded_dns_domains: Annotated[
-        Names,
-        "Excluded DNS subtrees.",
-        schema(
-            items={
-                "type": "string",
-                "minLength": 1,
-                "maxLength": 253,
-                "x-kubernetes-validations": [
-                    {
-                        "rule": "!self.startsWith('.')",
-                        "message": "write the domain without a leading dot: some clients refuse the dotted form",
-                    }
-                ],
-            }
-        ),
-    ] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """Who may have which names. Names under a namespace's own services are always granted; all else is granted here."""
-
-    RULES: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "!has(self.maxDuration) || duration(self.maxDuration) >= duration('30s')",
-            "maxDuration must be at least 30s",
-        ),
-    )
-
-    namespace_selector: Annotated[LabelSelector | None, "Namespaces that may have certificates; by default all."] = None
-    dns_names: Annotated[
-        Names,
-        "Further DNS names: `db.acme.example`, `*.{namespace}.acme.example` (`*` is one label), `**.acme.example` (any depth); `{namespace}` is the asking namespace.",
-        schema(items={"type": "string", "minLength": 1, "maxLength": 253}),
-    ] = ()
-    common_names: Annotated[
-        Names,
-        "Further common names, as patterns like dnsNames; a DNS name that is granted is always granted as common name.",
-        schema(items={"type": "string", "minLength": 1, "maxLength": 64}),
-    ] = ()
-    ip_ranges: Annotated[
-        Names,
-        "IP addresses, as CIDR ranges; none by default.",
-        schema(
-            items={
-                "type": "string",
-                "minLength": 1,
-                "maxLength": 64,
-                "x-kubernetes-validations": [
-                    {"rule": "isCIDR(self)", "message": "write an IP range in CIDR form, such as 10.96.0.0/16"}
-                ],
-            }
-        ),
-    ] = ()
-    uris: Annotated[
-        Names,
-        "URI names, as patterns in which `*` stands for any characters but `/`, a final `**` for all the rest; `{namespace}` is the asking namespace.",
-        schema(items={"type": "string", "minLength": 1, "maxLength": 512}),
-    ] = ()
-    email_addresses: Annotated[
-        Names,
-        "E-mail names, as patterns like `*@acme.example`.",
-        schema(items={"type": "string", "minLength": 1, "maxLength": 254}),
-    ] = ()
-    usages: Annotated[tuple[Usage, ...], "Usages that may be asked for.", schema(maxItems=16, minItems=1)] = (
-        Usage.DIGITAL_SIGNATURE,
-        Usage.KEY_ENCIPHERMENT,
-        Usage.KEY_AGREEMENT,
-        Usage.SERVER_AUTH,
-        Usage.CLIENT_AUTH,
-    )
-    key_algorithms: Annotated[
-        tuple[Algorithm, ...], "Key algorithms that may be asked for.", schema(maxItems=3, minItems=1)
-    ] = (
-        Algorithm.ECDSA,
-        Algorithm.RSA,
-        Algorithm.ED25519,
-    )
-    max_duration: Annotated[
-        Duration | None, "Longest duration that may be asked for; unset: as long as the chain lasts."
+        "How long before its end the next intermediate is made; by default a third of its life, and never so late that"
+        " it would cap a leaf.",
     ] = None
 
 
@@ -201,7 +114,7 @@ class LeafDefaults:
     """Defaults for Certificates that do not say it themselves."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
-        Rule("!has(self.duration) || duration(self.duration) >= duration('30s')", "duration must be at least 30s"),
+        Rule("duration(self.duration) >= duration('30s')", "duration must be at least 30s"),
     )
 
     duration: Annotated[Duration, "How long a leaf is valid."] = timedelta(hours=720)
@@ -226,12 +139,8 @@ class PrivateCASpec:
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "has(self.subject) || (has(self.root) && self.root.source == 'Secret')",
+            "has(self.subject) || self.root.source == 'Secret'",
             "set subject.commonName: a generated root needs a name",
-        ),
-        Rule(
-            "!has(oldSelf.root) || !has(self.root) || self.root.source == oldSelf.root.source",
-            "root.source cannot be changed; create another PrivateCA and let namespaces trust both while you move",
         ),
     )
 
@@ -248,7 +157,8 @@ class PrivateCASpec:
     trust: Annotated[Trust, "Where the roots are trusted."] = field(default_factory=Trust)
     deletion_policy: Annotated[
         DeletionPolicy,
-        "Retain (default): keys and trust stay when the PrivateCA is deleted, and are taken up again when it comes back. Delete: both go.",
+        "Retain (default): keys and trust stay when the PrivateCA is deleted, and are taken up again when it comes"
+        " back. Delete: both go.",
     ] = DeletionPolicy.RETAIN
 
 
@@ -299,8 +209,8 @@ class PrivateCA:
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            f"self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= {MAX_CA_NAME}",
-            f"metadata.name must be a DNS label of at most {MAX_CA_NAME} characters: Secrets and labels are named after it",
+            f"!self.metadata.name.contains('.') && size(self.metadata.name) <= {MAX_CA_NAME}",
+            f"metadata.name must have no dots and at most {MAX_CA_NAME} characters: Secrets are named after it",
         ),
     )
 
