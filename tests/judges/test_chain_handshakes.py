@@ -1,0 +1,108 @@
+"""Real TLS handshakes on this machine: Python and Node as clients of a Python server that serves our chains."""
+
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.support.certificates import a_bridge, a_chain
+
+from anchorline import pki
+
+pytestmark = pytest.mark.judge
+
+NAME = "web.shop.svc"
+NOW = datetime.fromtimestamp(int(time.time()), UTC)
+
+
+@contextmanager
+def serving(folder: Path, served: tuple[pki.Certificate, ...], key: pki.PrivateKey) -> Iterator[int]:
+    """Serve the chain on a free port until the block ends; each connection gets `hello`."""
+    (folder / "tls.crt").write_bytes(pki.encode_certificates(served))
+    (folder / "tls.key").write_bytes(key.to_pem())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=_answer, args=(listener, context), daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        # Closing a socket does not wake an accept() on Linux; shutting it down does.
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def _answer(listener: socket.socket, context: ssl.SSLContext) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        with connection, suppress(OSError), context.wrap_socket(connection, server_side=True) as tls:
+            tls.sendall(b"hello")
+
+
+def python_says(port: int, roots: pki.TrustBundle, name: str) -> bool:
+    """Whether Python's strictest context shakes hands."""
+    context = ssl.create_default_context(cadata=roots.pem.decode())
+    context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
+            context.wrap_socket(connection, server_hostname=name) as tls,
+        ):
+            return tls.recv(5) == b"hello"
+    except ssl.SSLCertVerificationError:
+        return False
+
+
+NODE = """
+const [port, roots, servername] = process.argv.slice(1);
+const options = {host: "127.0.0.1", port, servername, ca: require("fs").readFileSync(roots)};
+const socket = require("tls").connect(options, () => { console.log("ok"); socket.destroy(); });
+socket.on("error", (error) => { console.log(error.code); });
+"""
+
+
+def node_says(port: int, roots: pki.TrustBundle, name: str, folder: Path) -> str:
+    """What Node says: ok, or its error code."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    (folder / "roots.pem").write_bytes(roots.pem)
+    command = [node, "-e", NODE, str(port), str(folder / "roots.pem"), name]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize("kind", ["P-256", "P-384", "RSA", "Ed25519"])
+def test_python_and_node_shake_hands_for_our_names_only(kind: str, tmp_path: Path) -> None:
+    chain = a_chain(kind, now=NOW, dns=(NAME, "*.shop.svc"))
+    with serving(tmp_path, chain.served, chain.leaf_key) as port:
+        assert python_says(port, chain.roots, NAME)
+        assert python_says(port, chain.roots, "any.shop.svc")
+        assert not python_says(port, chain.roots, "pay.svc")
+        assert node_says(port, chain.roots, NAME, tmp_path) == "ok"
+        assert node_says(port, chain.roots, "pay.svc", tmp_path) == "ERR_TLS_CERT_ALTNAME_INVALID"
+
+
+@pytest.mark.parametrize("trusted", ["old", "new", "both"])
+def test_the_bridge_holds_before_python_and_node(trusted: str, tmp_path: Path) -> None:
+    bridge = a_bridge(NOW)
+    roots = {"old": (bridge.old,), "new": (bridge.new,), "both": (bridge.old, bridge.new)}[trusted]
+    bundle = pki.TrustBundle.of(roots, now=NOW)
+    with serving(tmp_path, bridge.served, bridge.leaf_key) as port:
+        assert python_says(port, bundle, NAME)
+        assert node_says(port, bundle, NAME, tmp_path) == "ok"
+
+
+def test_a_stranger_is_refused(tmp_path: Path) -> None:
+    chain, bridge = a_chain(now=NOW), a_bridge(NOW)
+    with serving(tmp_path, chain.served, chain.leaf_key) as port:
+        assert not python_says(port, pki.TrustBundle.of([bridge.new], now=NOW), NAME)
