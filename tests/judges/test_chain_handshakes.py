@@ -1,4 +1,4 @@
-"""Real TLS handshakes on this machine: Python and Node as clients of a Python server that serves our chains."""
+"""Real TLS handshakes on this machine: Python, Node and Java as clients of a Python server that serves our chains."""
 
 import shutil
 import socket
@@ -81,6 +81,51 @@ def node_says(port: int, roots: pki.TrustBundle, name: str, folder: Path) -> str
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
 
 
+JAVA = """
+import java.io.*; import java.net.*; import java.security.*; import java.security.cert.*; import javax.net.ssl.*;
+
+class Judge {
+    public static void main(String[] args) throws Exception {
+        KeyStore store = KeyStore.getInstance("PKCS12");
+        store.load(null, null);
+        try (InputStream file = new FileInputStream(args[1])) {
+            for (var root : CertificateFactory.getInstance("X.509").generateCertificates(file))
+                store.setCertificateEntry("root" + store.size(), root);
+        }
+        TrustManagerFactory trust = TrustManagerFactory.getInstance("PKIX");
+        trust.init(store);
+        SSLContext context = SSLContext.getInstance("TLS");
+        context.init(null, trust.getTrustManagers(), null);
+        for (int at = 2; at < args.length; at++) System.out.println(says(context, Integer.parseInt(args[0]), args[at]));
+    }
+
+    static String says(SSLContext context, int port, String name) throws IOException {
+        Socket plain = new Socket("127.0.0.1", port);
+        try (SSLSocket socket = (SSLSocket) context.getSocketFactory().createSocket(plain, name, port, true)) {
+            SSLParameters parameters = socket.getSSLParameters();
+            parameters.setEndpointIdentificationAlgorithm("HTTPS");
+            socket.setSSLParameters(parameters);
+            socket.startHandshake();
+            return "ok";
+        } catch (SSLHandshakeException refused) {
+            return "no";
+        }
+    }
+}
+"""
+
+
+def java_says(port: int, roots: pki.TrustBundle, folder: Path, *names: str) -> list[str]:
+    """What Java says for each name, in one process: ok or no."""
+    java = shutil.which("java")
+    if java is None or shutil.which("javac") is None:
+        pytest.skip("no Java Development Kit is installed")
+    (folder / "roots.pem").write_bytes(roots.pem)
+    (folder / "Judge.java").write_text(JAVA)
+    command = [java, str(folder / "Judge.java"), str(port), str(folder / "roots.pem"), *names]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.split()
+
+
 @pytest.mark.parametrize("kind", ["P-256", "P-384", "RSA", "Ed25519"])
 def test_python_and_node_shake_hands_for_our_names_only(kind: str, tmp_path: Path) -> None:
     chain = a_chain(kind, now=NOW, dns=(NAME, "*.shop.svc"))
@@ -106,3 +151,16 @@ def test_a_stranger_is_refused(tmp_path: Path) -> None:
     chain, bridge = a_chain(now=NOW), a_bridge(NOW)
     with serving(tmp_path, chain.served, chain.leaf_key) as port:
         assert not python_says(port, pki.TrustBundle.of([bridge.new], now=NOW), NAME)
+
+
+@pytest.mark.parametrize("kind", ["P-256", "RSA", "Ed25519"])
+def test_java_shakes_hands_for_our_names_only(kind: str, tmp_path: Path) -> None:
+    chain = a_chain(kind, now=NOW, dns=(NAME, "*.shop.svc"))
+    with serving(tmp_path, chain.served, chain.leaf_key) as port:
+        assert java_says(port, chain.roots, tmp_path, NAME, "any.shop.svc", "pay.svc") == ["ok", "ok", "no"]
+
+
+def test_the_bridge_holds_before_java(tmp_path: Path) -> None:
+    bridge = a_bridge(NOW)
+    with serving(tmp_path, bridge.served, bridge.leaf_key) as port:
+        assert java_says(port, pki.TrustBundle.of([bridge.old], now=NOW), tmp_path, NAME) == ["ok"]
