@@ -1,16 +1,18 @@
-"""Runs helm and kubectl for the chart's tests: rendering, a cluster with the chart installed, waiting on conditions."""
+"""Runs helm and kubectl for the chart's tests: rendering, a cluster with the chart installed, asking as other users."""
 
+import functools
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import yaml
+from tests.support.lab import eventually
 
+from anchorline import lab
 from anchorline.lab import binaries
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,12 +25,6 @@ WEBHOOK = f"system:serviceaccount:{NAMESPACE}:anchorline-webhook"
 
 Object = dict[str, Any]
 Done = subprocess.CompletedProcess[str]
-
-
-class Plane(Protocol):
-    """What these tests need of the lab's control plane."""
-
-    kubeconfig: Path
 
 
 def helm(*args: str, kubeconfig: Path | None = None, check: bool = True) -> Done:
@@ -84,7 +80,7 @@ class Cluster:
     def install(self, *args: str, chart: Path = CHART) -> None:
         """Install the chart, and wait until its admission policies are in force."""
         self.helm("install", RELEASE, str(chart), "--namespace", NAMESPACE, "--create-namespace", *args)
-        until(self._in_force, "the admission policies are in force")
+        eventually(self._in_force, "the admission policies are in force", seconds=60)
 
     def uninstall(self) -> None:
         """Uninstall the chart; what helm keeps, stays."""
@@ -108,7 +104,7 @@ class Cluster:
 
 
 @contextmanager
-def installed(plane: Plane, *args: str) -> Iterator[Cluster]:
+def installed(plane: lab.Cluster, *args: str) -> Iterator[Cluster]:
     """Have the chart in the cluster for as long as the block runs."""
     cluster = Cluster(plane.kubeconfig)
     cluster.install(*args)
@@ -135,17 +131,15 @@ def as_list(*objects: Object) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
 
 
-def until(holds: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Wait until a condition holds; fail with its name when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.1)
+@functools.cache
+def _program(name: str) -> str:
+    """Where a program is; asked once, since asking starts it."""
+    return str(binaries.locate(name))
 
 
 def _run(program: str, args: tuple[str, ...], kubeconfig: Path | None, stdin: str | None, *, check: bool) -> Done:
     environment = ("--kubeconfig", str(kubeconfig)) if kubeconfig else ()
-    command = [str(binaries.locate(program)), *args, *environment]
+    command = [_program(program), *args, *environment]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=180)
     assert not check or done.returncode == 0, f"{program} {' '.join(args)}\n{done.stdout[-2000:]}{done.stderr}"
     return done
