@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from anchorline.api import naming
@@ -170,13 +171,26 @@ def _taken(container: Object, mounts: list[Object], path: str) -> bool:
     return any(isinstance(place, str) and place.rstrip("/") == path for place in places)
 
 
-def _variables(path: str, env: list[Object], file: str, names: tuple[str, ...]) -> list[Operation]:
+def _variables(path: str, env: list[Object], file: str, names: tuple[str, ...]) -> tuple[Operation, ...]:
     """Operations that set the variables which the container does not set, by `value` or by `valueFrom`."""
-    if not env:
-        return [{"op": "add", "path": f"{path}/env", "value": [{"name": name, "value": file} for name in names]}]
-    there = [entry.get("name") for entry in env]
-    end = f"{path}/env/-"
-    return [{"op": "add", "path": end, "value": {"name": name, "value": file}} for name in names if name not in there]
+    if env:
+        there = [entry.get("name") for entry in env]
+        # Nearly no container sets any of them; one pass over its few names finds that out.
+        names = tuple(name for name in names if name not in there) if _any_of(names, there) else names
+    return _added(f"{path}/env/-" if env else f"{path}/env", file, names)
+
+
+def _any_of(names: tuple[str, ...], there: list[object]) -> bool:
+    return any(name in names for name in there)
+
+
+@lru_cache(maxsize=256)
+def _added(path: str, file: str, names: tuple[str, ...]) -> tuple[Operation, ...]:
+    """Operations that add the variables at `path`. They are shared between pods: read, never changed."""
+    entries = [{"name": name, "value": file} for name in names]
+    if not path.endswith("/-"):
+        return ({"op": "add", "path": path, "value": entries},)
+    return tuple({"op": "add", "path": path, "value": entry} for entry in entries)
 
 
 def _label(metadata: Object) -> list[Operation]:
@@ -237,6 +251,9 @@ def _objects(parent: Object, key: str) -> list[Object]:
     value = parent.get(key)
     if value is None:
         return []
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+    if not isinstance(value, list):
         raise _Malformed
+    for item in value:
+        if not isinstance(item, dict):
+            raise _Malformed
     return value

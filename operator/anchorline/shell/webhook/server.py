@@ -1,0 +1,140 @@
+"""The servers: reviews over TLS, whose certificate is swapped while it serves; health and metrics over plain HTTP."""
+
+import asyncio
+import logging
+import os
+import ssl
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from aiohttp import web
+
+from anchorline.shell.webhook import review
+from anchorline.shell.webhook.metrics import Metrics
+
+LOG: Final = logging.getLogger(__name__)
+# A pod is at most 1.5 MiB (etcd's limit), and a review holds at most two of them.
+MAX_BYTES: Final = 8 * 2**20
+# Longer than the API server's own idle timeout (90 s), so that it is not we who close a connection in its hands.
+KEEP_ALIVE_SECONDS: Final = 120.0
+SHUTDOWN_SECONDS: Final = 10.0
+_JSON: Final = "application/json"
+
+
+class Health(NamedTuple):
+    """Whether it is well, and a sentence that says why not (or what is served)."""
+
+    ok: bool
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probes:
+    """The two questions that a kubelet asks."""
+
+    live: Callable[[], Health]
+    ready: Callable[[], Health]
+
+
+def tls_context() -> ssl.SSLContext:
+    """TLS 1.2 and newer, HTTP/1.1. It has no certificate yet: every handshake fails until `load` gave it one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def load(context: ssl.SSLContext, chain: bytes, key: bytes) -> None:
+    """Use this certificate (PEM, leaf first) for all handshakes from now on; connections that are open stay.
+
+    Raises ssl.SSLError, with the context as it was, when they do not belong together.
+    """
+    if hasattr(os, "memfd_create"):
+        # The ssl module takes files only; this one is never on a disk.
+        with os.fdopen(os.memfd_create("serving", os.MFD_CLOEXEC), "wb") as file:
+            _load(context, f"/proc/self/fd/{file.fileno()}", file.write(chain + key), file.flush)
+        return
+    with tempfile.NamedTemporaryFile() as file:
+        _load(context, file.name, file.write(chain + key), file.flush)
+
+
+def _load(context: ssl.SSLContext, path: str, _written: int, flush: Callable[[], None]) -> None:
+    flush()
+    # Tried on another context first: a mismatch found half-way would leave the live one without a key.
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path)
+    context.load_cert_chain(path)
+
+
+class Reviews:
+    """The handler of reviews: reads a body within its limit, answers, counts. Nothing that it does can be a 5xx."""
+
+    def __init__(self, metrics: Metrics, *, decide: review.Decide | None = None, max_bytes: int = MAX_BYTES) -> None:
+        self._metrics = metrics
+        self._answer = review.answer if decide is None else lambda body: review.answer(body, decide)
+        self._max_bytes = max_bytes
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; the path is `/mutate`, with or without the query that the API server appends."""
+        if request.path != "/mutate":
+            return web.Response(status=404, text="the webhook is at /mutate\n")
+        body, whole = await self._read(request)
+        started = time.perf_counter()
+        answer = self._answer(body) if whole else review.too_large(body)
+        if answer.error is not None:
+            LOG.error("review failed, pod allowed without a patch", exc_info=answer.error)
+        self._metrics.reviewed(answer.outcome, time.perf_counter() - started)
+        return web.Response(body=answer.body, content_type=_JSON)
+
+    async def _read(self, request: web.BaseRequest) -> tuple[bytes, bool]:
+        """The body, or its beginning and False when it is larger than the limit or broken off."""
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async for chunk in request.content.iter_any():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > self._max_bytes:
+                    return chunks[0], False
+        except web.HTTPException as error:
+            LOG.warning("request body unreadable: %s", error)
+        return b"".join(chunks) if len(chunks) != 1 else chunks[0], True
+
+
+async def serve_reviews(handler: Reviews, context: ssl.SSLContext, address: str, port: int) -> web.ServerRunner:
+    """Listen for reviews. `runner.cleanup()` stops accepting and gives open requests SHUTDOWN_SECONDS."""
+    server = web.Server(handler, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS)
+    runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    await web.TCPSite(runner, address, port, ssl_context=context, backlog=1024).start()
+    return runner
+
+
+def port_of(runner: web.BaseRunner) -> int:
+    """Port that the runner listens on, also when it was asked for any free one."""
+    return int(runner.addresses[0][1])
+
+
+async def serve_health(probes: Probes, metrics: Metrics, address: str, port: int) -> web.AppRunner:
+    """Listen for `/healthz`, `/readyz` and `/metrics` on plain HTTP."""
+
+    def probe(question: Callable[[], Health]) -> Callable[[web.Request], asyncio.Future[web.Response]]:
+        async def respond(_: web.Request) -> web.Response:
+            health = question()
+            return web.Response(status=200 if health.ok else 503, text=health.sentence + "\n")
+
+        return respond  # type: ignore[return-value]
+
+    async def metrics_text(_: web.Request) -> web.Response:
+        return web.Response(body=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    application = web.Application()
+    application.router.add_get("/healthz", probe(probes.live))
+    application.router.add_get("/readyz", probe(probes.ready))
+    application.router.add_get("/metrics", metrics_text)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, address, port).start()
+    return runner

@@ -1,0 +1,176 @@
+"""The servers on real sockets: swap under load, limits, shutdown, health."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+import uvloop
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from anchorline import pki
+from anchorline.kube import entropy
+from anchorline.shell.webhook import rotation, server
+from anchorline.shell.webhook.metrics import Metrics
+
+NOW = datetime.now(UTC)  # noqa: TID251 - clients of these sockets read the real clock
+DICE = rotation.Dice(
+    key=lambda: pki.PrivateKey.wrap(ec.generate_private_key(ec.SECP256R1())), serial=entropy.new_serial
+)
+LOOPBACK = rotation.alternative_names(["127.0.0.1"])
+REVIEW = orjson.dumps(
+    {
+        "kind": "AdmissionReview",
+        "apiVersion": "admission.k8s.io/v1",
+        "request": {
+            "uid": "u-1",
+            "kind": {"kind": "Pod"},
+            "operation": "CREATE",
+            "object": {"metadata": {}, "spec": {"containers": [{"name": "web"}]}},
+        },
+    }
+)
+
+
+def material() -> rotation.Material:
+    return rotation.advanced(rotation.Step.MAKE, None, (), NOW, names=LOOPBACK, lives=rotation.DEFAULT_LIVES, dice=DICE)
+
+
+def trusting(*materials: rotation.Material) -> ssl.SSLContext:
+    pem = b"".join(each.current.certificate.pem for each in materials)
+    context = ssl.create_default_context(cadata=pem.decode())
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    return context
+
+
+def use(context: ssl.SSLContext, new: rotation.Material) -> None:
+    server.load(context, new.serving.certificate.pem, new.serving.key.to_pem())
+
+
+@asynccontextmanager
+async def reviews(context: ssl.SSLContext, **settings: Any) -> AsyncIterator[str]:
+    runner = await server.serve_reviews(server.Reviews(Metrics(), **settings), context, "127.0.0.1", 0)
+    try:
+        yield f"https://127.0.0.1:{server.port_of(runner)}/mutate?timeout=5s"
+    finally:
+        await runner.cleanup()
+
+
+def test_the_certificate_is_swapped_under_load_with_no_failed_request() -> None:
+    old, new = material(), material()
+    served: set[bytes] = set()
+
+    async def client(url: str, stop: asyncio.Event, *, keep: bool) -> int:
+        connector = aiohttp.TCPConnector(ssl=trusting(old, new), force_close=not keep)
+        count = 0
+        async with aiohttp.ClientSession(connector=connector) as session:
+            while not stop.is_set():
+                async with session.post(url, data=REVIEW) as answer:
+                    assert answer.status == 200
+                    if not keep and answer.connection and answer.connection.transport:
+                        served.add(answer.connection.transport.get_extra_info("ssl_object").getpeercert(True))
+                    assert b'"allowed":true' in await answer.read()
+                    count += 1
+        return count
+
+    async def main() -> None:
+        context, stop = server.tls_context(), asyncio.Event()
+        use(context, old)
+        async with reviews(context) as url:
+            clients = [asyncio.create_task(client(url, stop, keep=i % 2 == 0)) for i in range(6)]
+            for number in range(10):
+                await asyncio.sleep(0.1)
+                use(context, (new, old)[number % 2])
+            use(context, new)
+            await asyncio.sleep(0.1)
+            stop.set()
+            assert all([await task > 0 for task in clients])
+            async with aiohttp.ClientSession() as session, session.post(url, data=REVIEW, ssl=trusting(new)) as answer:
+                assert answer.status == 200
+
+    uvloop.run(main())
+    assert {new.serving.certificate.der, old.serving.certificate.der} >= served
+
+
+def test_a_key_that_does_not_fit_is_refused_and_the_old_certificate_stays() -> None:
+    old, other = material(), material()
+
+    async def main() -> None:
+        context = server.tls_context()
+        use(context, old)
+        with pytest.raises(ssl.SSLError):
+            server.load(context, other.serving.certificate.pem, old.serving.key.to_pem())
+        async with (
+            reviews(context) as url,
+            aiohttp.ClientSession() as session,
+            session.post(url, data=REVIEW, ssl=trusting(old)) as answer,
+        ):
+            assert answer.status == 200
+
+    uvloop.run(main())
+
+
+@pytest.mark.parametrize("body", [b"", b"{", REVIEW[:-1], b"x" * 5000])
+def test_no_body_makes_an_error(body: bytes) -> None:
+    async def main() -> None:
+        context, made = server.tls_context(), material()
+        use(context, made)
+        async with (
+            reviews(context, max_bytes=4096) as url,
+            aiohttp.ClientSession() as session,
+            session.post(url, data=body, ssl=trusting(made)) as answer,
+        ):
+            assert answer.status == 200
+            assert (await answer.json())["response"]["allowed"] is True
+
+    uvloop.run(main())
+
+
+def test_beyond_the_limit_the_uid_still_comes_back() -> None:
+    async def main() -> None:
+        context, made = server.tls_context(), material()
+        use(context, made)
+        async with (
+            reviews(context) as url,
+            aiohttp.ClientSession() as session,
+            session.post(url, data=REVIEW + b" " * (server.MAX_BYTES + 1), ssl=trusting(made)) as answer,
+        ):
+            assert answer.status == 200
+            assert (await answer.json())["response"] == {
+                "uid": "u-1",
+                "allowed": True,
+                "warnings": ["anchorline: not injected: the request is too large"],
+            }
+
+    uvloop.run(main())
+
+
+def test_old_tls_is_refused() -> None:
+    assert server.tls_context().minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def test_health_says_why_and_metrics_count() -> None:
+    metrics = Metrics()
+    metrics.reviewed("injected", 0.0002)
+    metrics.serving_until(1234567890.0)
+    probes = server.Probes(live=lambda: server.Health(True, "ok"), ready=lambda: server.Health(False, "not yet"))
+
+    async def main() -> None:
+        runner = await server.serve_health(probes, metrics, "127.0.0.1", 0)
+        base = f"http://127.0.0.1:{server.port_of(runner)}"
+        async with aiohttp.ClientSession(base) as session:
+            assert (await session.get("/healthz")).status == 200
+            ready = await session.get("/readyz")
+            assert (ready.status, await ready.text()) == (503, "not yet\n")
+            text = await (await session.get("/metrics")).text()
+        await runner.cleanup()
+        assert 'anchorline_webhook_requests_total{outcome="injected"} 1.0' in text
+        assert "anchorline_webhook_request_duration_seconds_count 1.0" in text
+        assert "anchorline_webhook_serving_certificate_not_after_timestamp_seconds 1.23456789e+09" in text
+
+    uvloop.run(main())
