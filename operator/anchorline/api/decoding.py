@@ -114,15 +114,17 @@ def _decoder(core: Core) -> Decoder:
 
 
 def _record(cls: type) -> Decoder:
-    steps = tuple((member.attribute, member.name, _decoder(member.shape.core)) for member in members(cls))
+    steps = {member.name: (member.attribute, _decoder(member.shape.core)) for member in members(cls)}
     needed = tuple((member.attribute, member.name) for member in members(cls) if member.required)
+    empty = None if needed else cls()  # most nested objects are {}; frozen, so one will do for all
 
     def decoder(raw: Any) -> Any:  # noqa: ANN401 - as above
-        get = _mapping(raw).get
+        if not _mapping(raw) and empty is not None:
+            return empty
         values = {}
-        for attribute, name, step in steps:
-            value = get(name)
-            if value is not None:
+        for name, value in raw.items():
+            if value is not None and name in steps:
+                attribute, step = steps[name]
                 try:
                     values[attribute] = step(value)
                 except _WrongError as wrong:

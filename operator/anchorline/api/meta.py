@@ -52,7 +52,10 @@ class ConditionStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """One standard condition (metav1.Condition); `last_transition_time` (UTC) moves only when `status` does."""
+    """One standard condition (metav1.Condition).
+
+    Times are UTC; `last_transition_time` moves only when `status` does.
+    """
 
     type: Annotated[str, "Kind of the condition.", schema(maxLength=316)]
     status: Annotated[ConditionStatus, "True, False or Unknown."]

@@ -23,6 +23,7 @@ ISSUED_UNTIL_ANNOTATION: Final = f"{GROUP}/issued-until"
 KEEP_ANNOTATION: Final = f"{GROUP}/deletion-policy"
 REVISION_ANNOTATION: Final = f"{GROUP}/revision"
 REQUEST_ANNOTATION: Final = f"{GROUP}/request"
+TEMPLATE_ANNOTATION: Final = f"{GROUP}/template"
 
 # What users write.
 TRUST: Final = f"{GROUP}/trust"  # annotation: CA names; label: "enabled", ours
@@ -32,6 +33,7 @@ INJECT_ANNOTATION: Final = f"{GROUP}/inject"
 INJECTED_LABEL: Final = f"{GROUP}/injected"
 ROTATE_ANNOTATION: Final = f"{GROUP}/rotate"
 COMPROMISED_ANNOTATION: Final = f"{GROUP}/compromised"
+AT_ONCE_ANNOTATION: Final = f"{GROUP}/compromised-now"
 
 # Roles of our Secrets and ConfigMaps.
 ROLE_ROOT: Final = "root"

@@ -84,6 +84,9 @@ class RootSpec:
     ] = None
     key: Annotated[CAKey, "Key of a generated root."] = field(default_factory=CAKey)
     validity: Annotated[Duration, "How long a generated root is valid."] = timedelta(hours=87600)
+    renew_before: Annotated[
+        Duration | None, "How long before its end a generated root is replaced; by default a fifth of its life."
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +137,34 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rotation:
+    """How a root is replaced: what each step waits for."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "duration(self.propagation) >= duration('1s')",
+            "propagation must be at least 1s; a kubelet brings a changed trust store within 90s",
+        ),
+    )
+
+    propagation: Annotated[
+        Duration, "How long running pods may take to read a changed trust store, and servers a changed Secret."
+    ] = timedelta(minutes=10)
+    reissue_over: Annotated[
+        Duration, "Span over which certificates are issued anew under the new root; 0s: as fast as it goes."
+    ] = timedelta(minutes=10)
+    overlap: Annotated[
+        Duration, "How long an old root stays trusted, at least, after the last certificate has left it."
+    ] = timedelta(hours=168)
+    wait_for_pods: Annotated[
+        bool,
+        "Whether an old root stays trusted while injected pods run that started before the new one could be read: such"
+        " processes may have read their trust once.",
+    ] = True
+    paused: Annotated[bool, "Whether a rotation stands still between two steps."] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateCASpec:
     """Desired state of a PrivateCA."""
 
@@ -155,6 +186,7 @@ class PrivateCASpec:
     policy: Annotated[Policy, "Who may have which names."] = field(default_factory=Policy)
     leaf: Annotated[LeafDefaults, "Defaults for Certificates."] = field(default_factory=LeafDefaults)
     trust: Annotated[Trust, "Where the roots are trusted."] = field(default_factory=Trust)
+    rotation: Annotated[Rotation, "How a root is replaced."] = field(default_factory=Rotation)
     deletion_policy: Annotated[
         DeletionPolicy,
         "Retain (default): keys and trust stay when the PrivateCA is deleted, and are taken up again when it comes"
@@ -182,6 +214,10 @@ class GenerationStatus:
     not_before: Annotated[datetime, "Start of the root's validity."]
     not_after: Annotated[datetime, "End of the root's validity."]
     secret_name: Annotated[str, "Secret in the operator's namespace that holds it."]
+    since: Annotated[datetime | None, "When this phase began."] = None
+    cause: Annotated[str, "Why this root was made."] = ""
+    waiting_for: Annotated[str, "What this phase waits for."] = ""
+    waiting_until: Annotated[datetime | None, "Until when it waits, as far as that is known."] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +227,7 @@ class PrivateCAStatus:
     observed_generation: Annotated[int, "metadata.generation that was last acted on.", schema(minimum=0)] = 0
     conditions: Annotated[
         tuple[Condition, ...],
-        "Ready, Distributed.",
+        "Ready, Distributed, Rotating.",
         schema(**{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
     ] = ()
     generations: Annotated[

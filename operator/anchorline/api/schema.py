@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, assert_never
 
 from anchorline.api import encoding, fields
 from anchorline.api.markers import Rule
@@ -72,6 +72,8 @@ def _core(shape: Shape, *, defaults: bool) -> dict[str, Any]:
             return {"type": "array", "items": _shape(item, defaults=defaults)}
         case Record(cls):
             return object_schema(cls, defaults=defaults)
+        case _:
+            assert_never(shape.core)
 
 
 def _default(member: Member) -> Any:  # noqa: ANN401 - any JSON value

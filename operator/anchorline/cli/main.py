@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from anchorline import __version__
-from anchorline.cli import crds, demo, lab, plan
+from anchorline.cli import crds, lab, plan
 from anchorline.errors import AnchorlineError
 
 
@@ -20,7 +20,6 @@ def parser() -> argparse.ArgumentParser:
     plan.register(sub)
     crds.register(sub)
     lab.register(sub)
-    demo.register(sub)
     version = sub.add_parser("version", help="print the version")
     version.set_defaults(func=_version)
     return top

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from anchorline.pki import KeyAlgorithm, KeySpec, PrivateKey, serial_from
 
-_CURVES: dict[int, type[ec.SECP256R1 | ec.SECP384R1 | ec.SECP521R1]] = {256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
+_CURVES: dict[int, ec.EllipticCurve] = {256: ec.SECP256R1(), 384: ec.SECP384R1(), 521: ec.SECP521R1()}
 # RSA keys take tens of milliseconds to minutes of a core: off the loop, and never more at once than this.
 _RSA = ThreadPoolExecutor(max_workers=2, thread_name_prefix="rsa")
 
@@ -25,4 +25,4 @@ async def new_key(spec: KeySpec) -> PrivateKey:
         return PrivateKey.wrap(await loop.run_in_executor(_RSA, rsa.generate_private_key, 65537, spec.size))
     if spec.algorithm is KeyAlgorithm.ED25519:
         return PrivateKey.wrap(ed25519.Ed25519PrivateKey.generate())
-    return PrivateKey.wrap(ec.generate_private_key(_CURVES[spec.size]()))
+    return PrivateKey.wrap(ec.generate_private_key(_CURVES[spec.size]))

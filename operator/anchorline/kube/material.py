@@ -77,6 +77,7 @@ def _root(secret: AuthoritySecret, brought: BroughtSeen | None) -> RootSeen:
         phase=Phase(phase) if known else Phase.ACTIVE,
         since=secret.time(naming.SINCE_ANNOTATION),
         cause=secret.annotations.get(naming.CAUSE_ANNOTATION, ""),
+        issued_until=secret.time(naming.ISSUED_UNTIL_ANNOTATION),
         deletion_policy=secret.annotations.get(naming.KEEP_ANNOTATION, ""),
         problem=secret.problem
         or ("" if known else f"annotation {naming.PHASE_ANNOTATION} says {phase!r}, which is no phase"),
@@ -125,4 +126,5 @@ def _retired(secret: AuthoritySecret) -> RetiredSeen:
         secret=secret.name,
         certificate=secret.certificate,
         since=secret.time(naming.SINCE_ANNOTATION),
+        cause=secret.annotations.get(naming.CAUSE_ANNOTATION, ""),
     )

@@ -1,17 +1,18 @@
 """From the caches to the frozen values that decisions are made of."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from anchorline.api import naming
 from anchorline.api.certificate import Certificate as CertificateResource
 from anchorline.api.meta import Condition, ObjectKey
 from anchorline.api.privateca import PrivateCA, RootSource
+from anchorline.kube.gates import Gates
 from anchorline.kube.material import material_of
 from anchorline.kube.resources import CONFIG_MAPS, PODS, SECRETS
 from anchorline.kube.world import Name, World
 from anchorline.plan import policy
-from anchorline.plan.authority import authority_of, trouble, trust_of
+from anchorline.plan.authority import authority_of, lost, trouble, trust_of
 from anchorline.plan.world import (
     Authority,
     AuthoritySeen,
@@ -26,14 +27,12 @@ from anchorline.plan.world import (
     TrustSeen,
 )
 
-REISSUE_OVER = timedelta(minutes=10)
-
 
 class Observer:
     """Answers what is seen; what is costly and shared by thousands of plans is worked out once a change."""
 
     def __init__(self, world: World) -> None:
-        self.world = world
+        self.world, self.gates = world, Gates(world)
         self._meanings: dict[str, tuple[object, Authority]] = {}
 
     def material(self, name: str) -> Material:
@@ -50,7 +49,10 @@ class Observer:
         known = self._meanings.get(ca.metadata.name)
         if known is not None and known[0] == ca and not _past(known[1], now):
             return known[1]
-        meaning = authority_of(ca.metadata.name, self.material(ca.metadata.name), now, reissue_over=REISSUE_OVER)
+        rotation, material = ca.spec.rotation, self.material(ca.metadata.name)
+        meaning = authority_of(
+            ca.metadata.name, material, now, reissue_over=rotation.reissue_over, paused=rotation.paused
+        )
         if meaning.signer is None and not meaning.problem:
             meaning = replace(meaning, problem=_said(ca))
         self._meanings[ca.metadata.name] = (ca, meaning)
@@ -64,10 +66,12 @@ class Observer:
             return None
         if ca.spec.root.source is RootSource.SECRET:
             await self.world.read_brought(ca)
+        material, asking = self.material(name), self.asking(ca)
         return AuthoritySeen(
             resource=ca,
-            material=self.material(name),
-            stores=self.stores(ca, now),
+            material=material,
+            stores=self.stores(material, asking, now),
+            rotation=await self.gates.rotation(ca, material, asking, now),
             foreign=await self._foreign_authority(name),
             public_roots=self.world.public.version,
             cluster_domain=self.world.surroundings.cluster_domain,
@@ -83,12 +87,19 @@ class Observer:
                 self.world.foreign.discard(key)
         return ""
 
-    def stores(self, ca: PrivateCA, now: datetime) -> StoreCount:
+    def asking(self, ca: PrivateCA) -> tuple[NamespaceSeen, ...]:
+        """Namespaces that want this CA's roots; those that are being deleted hold up nothing."""
+        return tuple(each for each in self.world.namespaces.values() if not each.deleting and _asks(each, ca))
+
+    def stores(self, material: Material, asking: tuple[NamespaceSeen, ...], now: datetime) -> StoreCount:
         """How far the roots of a CA are distributed."""
-        wanted = frozenset(trust_of(self.material(ca.metadata.name), now).fingerprints)
-        asking = [each for each in self.world.namespaces.values() if not each.deleting and _asks(each, ca)]
+        wanted = frozenset(trust_of(material, now).fingerprints)
         missing = [each.name for each in asking if not self._carries(each.name, wanted)]
         return StoreCount(wanted=len(asking), missing=tuple(sorted(missing)))
+
+    def rotating(self, name: str) -> bool:
+        """Whether a root of this CA is being replaced."""
+        return sum(1 for each in self.world.authority_secrets(name) if each.role == naming.ROLE_ROOT) > 1
 
     def _carries(self, namespace: str, wanted: frozenset[str]) -> bool:
         store = self.world.stores.get((namespace, naming.TRUST_STORE))
@@ -168,7 +179,7 @@ class Observer:
     def _trusted(self, name: str, seen: NamespaceSeen, now: datetime) -> TrustedCA:
         ca = self.world.cas.get(name)
         material = self.material(name)
-        found = trouble(material)
+        found = trouble(material) or (lost(ca, material) if ca is not None else None)
         return TrustedCA(
             name=name,
             trust=trust_of(material, now),

@@ -1,11 +1,13 @@
 """The public roots in every full trust store besides the private ones (P8): certifi's, pinned with the image."""
 
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
 import certifi
+from cryptography.utils import CryptographyDeprecationWarning
 
 from anchorline.pki import decode_certificates, encode_certificates
 
@@ -22,6 +24,9 @@ class PublicRoots:
 @cache
 def public_roots() -> PublicRoots:
     """Read certifi's roots: only the certificates, in certifi's order, each once."""
-    roots = tuple(dict.fromkeys(decode_certificates(Path(certifi.where()).read_bytes())))
+    with warnings.catch_warnings():
+        # One of them has serial number 0; it is public, trusted everywhere, and not ours to judge.
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        roots = tuple(dict.fromkeys(decode_certificates(Path(certifi.where()).read_bytes())))
     pem = encode_certificates(roots)
     return PublicRoots(pem, sha256(pem).hexdigest(), f"certifi {certifi.__version__}, {len(roots)} roots")

@@ -9,7 +9,7 @@ from hashlib import sha256
 from sys import intern
 from typing import Any
 
-from anchorline.api import codec, naming
+from anchorline.api import codec, naming, times
 from anchorline.api.certificate import Certificate as CertificateResource
 from anchorline.errors import AnchorlineError, CorruptMaterial
 from anchorline.pki import Certificate, PrivateKey, TrustBundle, decode_certificates
@@ -45,7 +45,7 @@ class AuthoritySecret:
     def time(self, annotation: str) -> datetime:
         """A time of an annotation; the epoch when it is missing or unreadable."""
         try:
-            return codec.parse_time(self.annotations.get(annotation, ""))
+            return times.parse_time(self.annotations.get(annotation, ""))
         except AnchorlineError:
             return _EPOCH
 

@@ -1,5 +1,6 @@
 """Everything that is watched, in caches, and which plan an event may have changed."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,8 @@ class World:
         self.cas: dict[str, PrivateCA] = {}
         self.brought: dict[str, BroughtSecret] = {}
         self.foreign: set[ObjectKey] = set()
+        # When a root was last seen to come into, or to leave, a file that may be mounted: monotonic seconds.
+        self.trust_changed: dict[str, float] = {}
         self._issuers: dict[str, tuple[object, Issuer]] = {}
         self._by_secret: dict[Name, set[str]] = {}
         self.secrets: Cache[SecretView] = Cache(
@@ -51,7 +54,7 @@ class World:
             labels=f"{OURS},{naming.ROLE_LABEL}={naming.ROLE_TRUST_STORE}",
             metadata_only=True,
             project=views.store_view,
-            on_change=lambda name, _old, _new: changed(ObjectKey("Namespace", "", name[0])),
+            on_change=self._store_changed,
         )
         self.namespaces: Cache[NamespaceSeen] = Cache(
             client,
@@ -69,7 +72,21 @@ class World:
         """All caches, to run and to ask for their health."""
         return (self.secrets, self.stores, self.namespaces, self.certificates)
 
+    def _store_changed(self, name: Name, old: StoreSeen | None, new: StoreSeen | None) -> None:
+        namespace = self.namespaces.get(("", name[0]))
+        mounted = namespace is not None and namespace.label(naming.TRUST) is not None
+        if old is not None or mounted:
+            self._roots_changed(_fingerprints(old), _fingerprints(new))
+        self.changed(ObjectKey("Namespace", "", name[0]))
+
+    def _roots_changed(self, old: frozenset[str], new: frozenset[str]) -> None:
+        now = time.monotonic()
+        for fingerprint in old ^ new:
+            self.trust_changed[fingerprint] = now
+
     def _secret_changed(self, name: Name, old: SecretView | None, new: SecretView | None) -> None:
+        if isinstance(old, LeafSecret) and isinstance(new, LeafSecret):
+            self._roots_changed(old.trusted, new.trusted)
         for view in (old, new):
             if isinstance(view, AuthoritySecret) and view.namespace == self.surroundings.namespace:
                 self.changed(ObjectKey("PrivateCA", "", view.authority))
@@ -148,3 +165,7 @@ class World:
             certificate = view.certificate
             return next((each for each in self.brought.values() if each.chain and each.chain[0] == certificate), None)
         return next((each for each in self.brought.values() if each.name == secret), None)
+
+
+def _fingerprints(store: StoreSeen | None) -> frozenset[str]:
+    return frozenset(store.private.fingerprints) if store is not None else frozenset()

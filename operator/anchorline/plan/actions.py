@@ -48,7 +48,8 @@ class RecordRoot:
     deletion_policy: str
 
     def __str__(self) -> str:
-        return f"create Secret {self.secret}: record of root {self.certificate.subject} from Secret {self.source} ({self.cause})"
+        root = f"record of root {self.certificate.subject} from Secret {self.source}"
+        return f"create Secret {self.secret}: {root} ({self.cause})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +166,8 @@ class PutTrustStore:
 
     def __str__(self) -> str:
         roots = ", ".join(root.common_name or str(root.subject) for root in self.private) or "no private roots"
-        return f"put trust store of namespace {self.namespace}: {roots}{' + public roots' if self.public else ''} ({self.why})"
+        content = f"{roots} + public roots" if self.public else roots
+        return f"put trust store of namespace {self.namespace}: {content} ({self.why})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from anchorline.api.privateca import Phase
+from anchorline.api.privateca import Phase, PrivateCA
 from anchorline.errors import Reason
 from anchorline.pki import Certificate, TrustBundle
 from anchorline.plan.findings import Finding, soonest
@@ -11,6 +11,15 @@ from anchorline.plan.world import Authority, IntermediateSeen, Issued, Material,
 
 # A cross certificate is taken out of the served chains this long before it ends: an expired one is never sent.
 BRIDGE_MARGIN = timedelta(minutes=15)
+
+
+# How the cause of a generation begins: the reason that a person gave follows.
+COMPROMISED, AT_ONCE = "compromised: ", "compromised, at once: "
+
+
+def is_compromise(cause: str) -> bool:
+    """Whether a root was made because the ones before must not be trusted any more."""
+    return cause.startswith((COMPROMISED, AT_ONCE))
 
 
 def trouble(material: Material) -> Finding | None:
@@ -25,6 +34,23 @@ def trouble(material: Material) -> Finding | None:
             message = _mend(lower.secret, f"its root, generation {lower.generation}, is missing")
             return Finding(reason=Reason.MATERIAL_INCOMPLETE, message=message)
     return None
+
+
+def lost(ca: PrivateCA, material: Material) -> Finding | None:
+    """A root that the status knows and the cluster does not have any more: nothing is made in its place (P4)."""
+    there = {root.generation for root in material.roots} | {each.generation for each in material.retired}
+    gone = [each for each in ca.status.generations if each.phase is not Phase.RETIRED and each.number not in there]
+    if not gone:
+        return None
+    names, numbers = ", ".join(each.secret_name for each in gone), ", ".join(str(each.number) for each in gone)
+    edit = f"kubectl edit privateca {ca.metadata.name} --subresource status"
+    return Finding(
+        reason=Reason.MATERIAL_INCOMPLETE,
+        message=(
+            f"Secret {names} is gone; restore it from a backup. Nothing is made in its place; to go on without"
+            f" generation {numbers}, take it out of the status: {edit}"
+        ),
+    )
 
 
 def _mend(secret: str, problem: str) -> str:
@@ -58,7 +84,7 @@ def newest(material: Material, generation: int, now: datetime) -> IntermediateSe
 
 
 def bridge_of(root: RootSeen, material: Material, now: datetime) -> Certificate | None:
-    """The cross certificate that is served under this root: only while the root that signed it is trusted and it lasts."""
+    """The cross certificate that is served under a root: only while it lasts and the root that signed it is trusted."""
     bridge = root.bridge
     if bridge is None or now >= bridge.not_after - BRIDGE_MARGIN:
         return None
@@ -71,9 +97,12 @@ class _View:
     material: Material
     now: datetime
 
+    def root(self, generation: int) -> RootSeen | None:
+        return next((root for root in self.material.roots if root.generation == generation), None)
+
     def tail(self, each: IntermediateSeen) -> tuple[Certificate, ...]:
         assert each.certificate is not None  # noqa: S101 - only readable intermediates get here
-        root = next((root for root in self.material.roots if root.generation == each.generation), None)
+        root = self.root(each.generation)
         bridge = bridge_of(root, self.material, self.now) if root else None
         return (each.certificate, *each.tail, *((bridge,) if bridge else ()))
 
@@ -85,28 +114,37 @@ class _View:
         )
 
     def signer(self, generation: int) -> Signer | None:
-        each = newest(self.material, generation, self.now)
-        if each is None or each.certificate is None:
+        each, root = newest(self.material, generation, self.now), self.root(generation)
+        if each is None or each.certificate is None or root is None:
             return None
+        # A Secret that a user brought is never changed: its horizon stands on our record of its root.
+        horizon = root if each.brought else each
         return Signer(
             generation=generation,
             secret=each.secret,
             certificate=each.certificate,
             tail=self.tail(each),
-            issued_until=each.issued_until,
-            raisable=not each.brought,
+            issued_until=horizon.issued_until,
+            horizon_secret=horizon.secret,
         )
 
 
-def authority_of(name: str, material: Material, now: datetime, *, reissue_over: timedelta = timedelta(0)) -> Authority:
-    """What the Secrets of the PrivateCA `name` mean now.
+def authority_of(
+    name: str, material: Material, now: datetime, *, reissue_over: timedelta = timedelta(0), paused: bool = False
+) -> Authority:
+    """What the Secrets of the PrivateCA `name` mean now; `reissue_over` and `paused` are its `spec.rotation`.
 
     The signer is under the newest active root that has a usable intermediate, so that there is one while the
     intermediate of a root that has just become active is still being made.
     """
     view = _View(material=material, now=now)
     base = Authority(
-        name=name, trust=trust_of(material, now), issuers=view.issued(), look_again=_changes(material, now)
+        name=name,
+        trust=trust_of(material, now),
+        issuers=view.issued(),
+        look_again=_changes(material, now),
+        reissue_over=reissue_over,
+        paused=paused,
     )
     found = trouble(material)
     if found is not None:
@@ -115,7 +153,10 @@ def authority_of(name: str, material: Material, now: datetime, *, reissue_over: 
     for root in active:
         signer = view.signer(root.generation)
         if signer is not None:
-            return replace(base, signer=signer, reissue_from=root.since, reissue_over=reissue_over)
+            over = timedelta(0) if is_compromise(root.cause) else reissue_over
+            return replace(base, signer=signer, reissue_from=root.since, reissue_over=over)
+        if is_compromise(root.cause):
+            break  # what is older must not sign any more
     return base
 
 

@@ -3,24 +3,17 @@
 from datetime import datetime, timedelta
 
 from anchorline.api import naming
-from anchorline.api.fields import CAKey
 from anchorline.api.privateca import Phase, PrivateCA, RootSource
 from anchorline.errors import Reason
-from anchorline.pki import Certificate, IntermediateProfile, KeyAlgorithm, KeySpec, RootProfile, Subject, validity
-from anchorline.plan import policy
-from anchorline.plan.actions import (
-    Action,
-    AnnotateAuthority,
-    CreateIntermediate,
-    CreateRoot,
-    DeleteAuthority,
-    Plan,
-    RecordRoot,
-)
-from anchorline.plan.authority import newest, signing_root, trouble
+from anchorline.pki import Certificate, IntermediateProfile, validity
+from anchorline.plan import policy, rotation
+from anchorline.plan.actions import Action, AnnotateAuthority, CreateIntermediate, DeleteAuthority, Plan
+from anchorline.plan.authority import lost, newest, signing_root, trouble
 from anchorline.plan.authority_status import status_plan
+from anchorline.plan.brought import brought_trouble
 from anchorline.plan.findings import Finding, soonest
-from anchorline.plan.world import AuthoritySeen, BroughtSeen, IntermediateSeen, RootSeen
+from anchorline.plan.roots import key_spec, new_root, record_root, subject_of
+from anchorline.plan.world import AuthoritySeen, IntermediateSeen, RootSeen
 
 LOOK_AT_BROUGHT_AGAIN = timedelta(minutes=1)
 FIRST = "first root of this CA"
@@ -30,9 +23,9 @@ def authority(seen: AuthoritySeen, now: datetime) -> Plan:
     """Bring one PrivateCA's Secrets and status to what they should be."""
     if seen.resource.metadata.deleting:
         return Plan()
-    found = trouble(seen.material) or _lost(seen) or _taken(seen)
+    found = trouble(seen.material) or lost(seen.resource, seen.material) or _taken(seen)
     if found is None and _brings(seen.resource):
-        found = _brought_trouble(seen, now)
+        found = brought_trouble(seen, now)
     if found is not None:
         return status_plan(seen, found, now, look_again=now + LOOK_AT_BROUGHT_AGAIN)
     if not seen.material.roots:
@@ -40,25 +33,15 @@ def authority(seen: AuthoritySeen, now: datetime) -> Plan:
     todo = (*_intermediate(seen, now), *_outdated(seen, now), *_policies(seen))
     if todo:
         return Plan(actions=todo, again=True)
-    return status_plan(seen, None, now, look_again=_look_again(seen, now))
+    turn = rotation.step(seen, now)
+    if turn.actions:
+        return Plan(actions=(*turn.actions, *rotation.told(seen, turn)), again=True)
+    look_again = soonest(turn.look_again, _look_again(seen, now))
+    return status_plan(seen, None, now, look_again=look_again, waiting=turn.waiting)
 
 
 def _brings(ca: PrivateCA) -> bool:
     return ca.spec.root.source is RootSource.SECRET
-
-
-def _lost(seen: AuthoritySeen) -> Finding | None:
-    """A CA that had a root and has none now has lost its Secrets: a new root would silently replace all trust (P4)."""
-    if seen.material.roots or not seen.resource.status.generations:
-        return None
-    lost = ", ".join(each.secret_name for each in seen.resource.status.generations if each.phase is not Phase.RETIRED)
-    return Finding(
-        reason=Reason.MATERIAL_INCOMPLETE,
-        message=(
-            f"Secret {lost} is gone; restore it from a backup. No new root is made in its place; to begin anew, delete"
-            f" PrivateCA {seen.resource.metadata.name} and create it again"
-        ),
-    )
 
 
 def _taken(seen: AuthoritySeen) -> Finding | None:
@@ -71,120 +54,13 @@ def _taken(seen: AuthoritySeen) -> Finding | None:
     return Finding(reason=Reason.SECRET_NOT_OURS, message=message)
 
 
-def _brought_trouble(seen: AuthoritySeen, now: datetime) -> Finding | None:
-    name, brought = seen.resource.spec.root.secret_name or "", seen.material.brought
-    if brought is None:
-        return Finding(
-            reason=Reason.SECRET_NOT_FOUND,
-            message=f"Secret {name} of spec.root.secretName does not exist in the operator's namespace; create it there",
-        )
-    if brought.problem:
-        return Finding(reason=Reason.CORRUPT_MATERIAL, message=f"Secret {name} cannot be used: {brought.problem}")
-    return brought_fault(brought, now)
-
-
-def brought_fault(brought: BroughtSeen, now: datetime) -> Finding | None:
-    """Why a chain that a user brought cannot be a CA of ours."""
-    signer, root = brought.chain[0], brought.chain[-1]
-    for each in brought.chain:
-        fault = _ca_fault(each, now)
-        if fault:
-            return Finding(reason=Reason.NOT_A_CA, message=f"Secret {brought.secret}: {each.subject} {fault}")
-    if not root.is_self_signed:
-        return Finding(
-            reason=Reason.MATERIAL_INCOMPLETE,
-            message=(
-                f"Secret {brought.secret}: the chain ends with {root.subject}, which is not self-signed; put the root"
-                " behind it in tls.crt, or into ca.crt: clients trust roots only"
-            ),
-        )
-    for lower, upper in zip(brought.chain, brought.chain[1:], strict=False):
-        if not lower.is_issued_by(upper):
-            message = (
-                f"Secret {brought.secret}: {lower.subject} was not signed by {upper.subject}; put the chain in order"
-            )
-            return Finding(reason=Reason.MATERIAL_INCOMPLETE, message=message)
-    if not brought.has_key:
-        message = (
-            f"Secret {brought.secret}: tls.key does not belong to the first certificate of tls.crt ({signer.subject})"
-        )
-        return Finding(reason=Reason.KEY_MISMATCH, message=message)
-    return None
-
-
-def _ca_fault(each: Certificate, now: datetime) -> str:
-    if not each.is_ca:
-        return "is not a CA certificate (basicConstraints CA:TRUE is missing)"
-    if not each.can_sign_certificates:
-        return "may not sign certificates (keyUsage keyCertSign is missing)"
-    if now >= each.not_after:
-        return f"expired at {each.not_after:%Y-%m-%dT%H:%M:%SZ}"
-    # A clock may be a little off; a CA of the future is somebody's mistake.
-    if each.not_before > now + timedelta(minutes=5):
-        return f"is not valid before {each.not_before:%Y-%m-%dT%H:%M:%SZ}"
-    return ""
-
-
-def key_spec(key: CAKey) -> KeySpec:
-    """The key of a CA, in X.509's words."""
-    return KeySpec.of(KeyAlgorithm(str(key.algorithm)), key.size)
-
-
-def subject_of(ca: PrivateCA, what: str) -> Subject:
-    """Distinguished name of a CA certificate; the generation makes a new root's subject new (facts: rule 10)."""
-    spec = ca.spec.subject
-    if spec is None:
-        return Subject(common_name=f"{ca.metadata.name} {what}")
-    return Subject(
-        common_name=f"{spec.common_name} {what}",
-        organizations=spec.organizations,
-        organizational_units=spec.organizational_units,
-        countries=spec.countries,
-        localities=spec.localities,
-        provinces=spec.provinces,
-    )
-
-
 def _first_root(seen: AuthoritySeen, now: datetime) -> Action:
     ca = seen.resource
-    number = max((each.generation for each in seen.material.retired), default=0) + 1
+    number = rotation.next_generation(seen)
     brought = seen.material.brought
     if _brings(ca) and brought is not None:
         return record_root(ca, brought, number, Phase.ACTIVE, FIRST, now)
     return new_root(ca, number, Phase.ACTIVE, FIRST, now)
-
-
-def new_root(ca: PrivateCA, number: int, phase: Phase, cause: str, now: datetime) -> CreateRoot:
-    """A root that is made here, without a bridge."""
-    not_before, not_after, _ = validity(now, ca.spec.root.validity, issuer=None)
-    return CreateRoot(
-        authority=ca.metadata.name,
-        generation=number,
-        secret=naming.root_secret(ca.metadata.name, number),
-        profile=RootProfile(subject=subject_of(ca, f"Root {number}"), not_before=not_before, not_after=not_after),
-        key=key_spec(ca.spec.root.key),
-        phase=phase,
-        since=now.replace(microsecond=0),
-        cause=cause,
-        deletion_policy=str(ca.spec.deletion_policy),
-    )
-
-
-def record_root(
-    ca: PrivateCA, brought: BroughtSeen, number: int, phase: Phase, cause: str, now: datetime
-) -> RecordRoot:
-    """A root that a user brought."""
-    return RecordRoot(
-        authority=ca.metadata.name,
-        generation=number,
-        secret=naming.root_secret(ca.metadata.name, number),
-        certificate=brought.chain[-1],
-        source=brought.secret,
-        phase=phase,
-        since=now.replace(microsecond=0),
-        cause=cause,
-        deletion_policy=str(ca.spec.deletion_policy),
-    )
 
 
 def _intermediate(seen: AuthoritySeen, now: datetime) -> tuple[Action, ...]:
@@ -307,4 +183,5 @@ def _look_again(seen: AuthoritySeen, now: datetime) -> datetime | None:
     renew = intermediate_renewal(seen, current.certificate) if current and current.certificate else None
     ends = [each.certificate.not_after for each in seen.material.intermediates if each.certificate]
     brought = now + LOOK_AT_BROUGHT_AGAIN if _brings(seen.resource) else None
-    return soonest(*(time for time in (renew, *ends) if time is not None and time > now), brought)
+    replaced = rotation.renewal(seen, root) if root else None
+    return soonest(*(time for time in (renew, replaced, *ends) if time is not None and time > now), brought)

@@ -8,15 +8,22 @@ from anchorline.errors import Reason
 from anchorline.pki import Certificate
 from anchorline.plan.actions import Action, Emit, Plan, SetStatus
 from anchorline.plan.authority import newest, signing_root
-from anchorline.plan.findings import Finding, condition, settled
+from anchorline.plan.findings import Finding, Waiting, condition, settled
 from anchorline.plan.world import AuthoritySeen, RetiredSeen, RootSeen
 
 NAMED_AT_MOST = 5
 
 
-def status_plan(seen: AuthoritySeen, found: Finding | None, now: datetime, *, look_again: datetime | None) -> Plan:
+def status_plan(
+    seen: AuthoritySeen,
+    found: Finding | None,
+    now: datetime,
+    *,
+    look_again: datetime | None,
+    waiting: tuple[Waiting, ...] = (),
+) -> Plan:
     """Write the status when it differs, and tell a person of new trouble by an event."""
-    status = _status(seen, found, now)
+    status = _status(seen, found, now, waiting)
     if status == seen.resource.status:
         return Plan(look_again=look_again)
     meta = seen.resource.metadata
@@ -30,16 +37,16 @@ def status_plan(seen: AuthoritySeen, found: Finding | None, now: datetime, *, lo
     return Plan(actions=actions, look_again=look_again)
 
 
-def _status(seen: AuthoritySeen, found: Finding | None, now: datetime) -> PrivateCAStatus:
+def _status(seen: AuthoritySeen, found: Finding | None, now: datetime, waiting: tuple[Waiting, ...]) -> PrivateCAStatus:
     generation = seen.resource.metadata.generation
-    conditions = (_ready(seen, found, now), _distributed(seen, generation))
+    conditions = (_ready(seen, found, now), _distributed(seen, generation), _rotating(seen, found, waiting))
     root = signing_root(seen.material)
     signer = newest(seen.material, root.generation, now) if root else None
     return PrivateCAStatus(
         observed_generation=generation,
         conditions=settled(conditions, seen.resource.status.conditions, now),
         # What was once there is not forgotten while its Secrets cannot be read.
-        generations=_generations(seen) or seen.resource.status.generations,
+        generations=_generations(seen, waiting) or seen.resource.status.generations,
         intermediate_not_after=signer.certificate.not_after if signer and signer.certificate else None,
         public_roots=seen.public_roots,
     )
@@ -54,7 +61,8 @@ def _ready(seen: AuthoritySeen, found: Finding | None, now: datetime) -> Conditi
     if root is None or signer is None or signer.certificate is None:
         message = "no intermediate can sign; see the operator's log"
         return condition("Ready", ok=False, reason=Reason.PENDING, message=message, generation=generation)
-    message = f"root generation {root.generation} signs through {signer.secret}, which lasts until {_time(signer.certificate.not_after)}"
+    lasts = _time(signer.certificate.not_after)
+    message = f"root generation {root.generation} signs through {signer.secret}, which lasts until {lasts}"
     return condition("Ready", ok=True, reason=Reason.READY, message=message, generation=generation)
 
 
@@ -79,24 +87,56 @@ def _distributed(seen: AuthoritySeen, generation: int) -> Condition:
     return condition("Distributed", ok=False, reason="Distributing", message=message, generation=generation)
 
 
-def _generations(seen: AuthoritySeen) -> tuple[GenerationStatus, ...]:
+def _rotating(seen: AuthoritySeen, found: Finding | None, waiting: tuple[Waiting, ...]) -> Condition:
+    """One sentence about the rotation: what is going on, what it waits for, and until when."""
+    generation = seen.resource.metadata.generation
+    roots = sorted(seen.material.roots, key=lambda root: root.generation)
+    if len(roots) <= 1:
+        return condition(
+            "Rotating", ok=False, reason="NotRotating", message="one root is in use", generation=generation
+        )
+    if found is not None:
+        return condition("Rotating", ok=True, reason="Stopped", message="stopped: see Ready", generation=generation)
+    incoming, outgoing = roots[-1], roots[0]
+    paused = seen.resource.spec.rotation.paused
+    phase = incoming.phase if incoming.phase is Phase.DISTRIBUTING else outgoing.phase
+    reason = "Paused" if paused else "Reissuing" if phase is Phase.ACTIVE else str(phase)
+    message = f"generation {incoming.generation} replaces {outgoing.generation} ({incoming.cause}); {_waits(waiting)}"
+    return condition("Rotating", ok=True, reason=reason, message=message, generation=generation)
+
+
+def _waits(waiting: tuple[Waiting, ...]) -> str:
+    return "; ".join(f"generation {each.generation} waits for {each.text}" for each in waiting) or "going on"
+
+
+def _generations(seen: AuthoritySeen, waiting: tuple[Waiting, ...]) -> tuple[GenerationStatus, ...]:
     live = {
-        each.generation: _generation(each, each.phase, each.certificate)
+        each.generation: _generation(each, each.phase, each.certificate, _of(each.generation, waiting))
         for each in seen.material.roots
         if each.certificate
     }
     gone = {
-        each.generation: _generation(each, Phase.RETIRED, each.certificate)
+        each.generation: _generation(each, Phase.RETIRED, each.certificate, ())
         for each in seen.material.retired
         if each.certificate and each.generation not in live
     }
     return tuple(each for _, each in sorted({**gone, **live}.items(), reverse=True))
 
 
-def _generation(seen: RootSeen | RetiredSeen, phase: Phase, certificate: Certificate) -> GenerationStatus:
+def _of(generation: int, waiting: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
+    return tuple(each for each in waiting if each.generation == generation)
+
+
+def _generation(
+    seen: RootSeen | RetiredSeen, phase: Phase, certificate: Certificate, waiting: tuple[Waiting, ...]
+) -> GenerationStatus:
     return GenerationStatus(
         number=seen.generation,
         phase=phase,
+        since=seen.since,
+        cause=seen.cause,
+        waiting_for="; ".join(each.what for each in waiting),
+        waiting_until=max((each.until for each in waiting if each.until is not None), default=None),
         fingerprint=certificate.fingerprint,
         subject=str(certificate.subject),
         not_before=certificate.not_before,

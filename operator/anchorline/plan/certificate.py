@@ -75,7 +75,7 @@ def _refused(seen: CertificateSeen) -> Finding | LeafRequest:
     if seen.rival:
         return Finding(
             reason=Reason.SECRET_CONTESTED,
-            message=f"Secret {spec.secret_name} already belongs to the older Certificate {seen.rival}; choose another secretName",
+            message=f"Secret {spec.secret_name} is the older Certificate {seen.rival}'s; choose another secretName",
         )
     if ca is None or authority is None:
         return Finding(
@@ -149,10 +149,11 @@ def _other_issuer(case: _Case) -> Finding | None:
     issuer = issuer_of(case.leaf, case.authority)
     if issuer is None:
         return Finding(reason="IncorrectIssuer", message=f"it was not issued by PrivateCA {case.authority.name}")
-    if issuer.generation != case.signer.generation and case.now >= reissue_at(case.seen.resource, case.authority):
+    moves = issuer.generation != case.signer.generation and not case.authority.paused
+    if moves and case.now >= reissue_at(case.seen.resource, case.authority):
         return Finding(
             reason="Rotating",
-            message=f"its root (generation {issuer.generation}) is being replaced by generation {case.signer.generation}",
+            message=f"its root, generation {issuer.generation}, is replaced by generation {case.signer.generation}",
         )
     return None
 
@@ -216,12 +217,12 @@ def _issue(case: _Case, why: Finding) -> Plan:
 
 def _horizon(signer: Signer, not_after: datetime, now: datetime) -> tuple[Action, ...]:
     """Before a certificate reaches beyond the horizon, the horizon is moved: half a life further, so seldom."""
-    if not_after <= signer.issued_until or not signer.raisable:
+    if not_after <= signer.issued_until:
         return ()
     until = min(not_after + (not_after - now) / 2, signer.certificate.not_after)
     return (
         AnnotateAuthority(
-            secret=signer.secret,
+            secret=signer.horizon_secret,
             annotations=((naming.ISSUED_UNTIL_ANNOTATION, f"{until:%Y-%m-%dT%H:%M:%SZ}"),),
             why="certificates issued by it may last until then",
         ),
@@ -239,8 +240,8 @@ def _capped(case: _Case, not_after: datetime, *, capped: bool) -> tuple[Action, 
             warning=True,
             reason="DurationCapped",
             note=(
-                f"asked for {case.request.duration}, issued until {not_after:%Y-%m-%dT%H:%M:%SZ}: no certificate outlives"
-                f" its intermediate {case.signer.secret}"
+                f"asked for {case.request.duration}, issued until {not_after:%Y-%m-%dT%H:%M:%SZ}: no certificate"
+                f" outlives its intermediate {case.signer.secret}"
             ),
             action="Issue",
         ),
@@ -324,6 +325,6 @@ def _look_again(case: _Case) -> datetime | None:
     assert case.leaf is not None  # noqa: S101
     issuer = issuer_of(case.leaf, case.authority)
     turn = None
-    if issuer is not None and issuer.generation != case.signer.generation:
+    if issuer is not None and issuer.generation != case.signer.generation and not case.authority.paused:
         turn = reissue_at(case.seen.resource, case.authority)
     return soonest(renewal(case.seen.resource, case.leaf), turn, case.authority.look_again)

@@ -14,6 +14,20 @@ class Finding:
     message: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What a root's phase waits for, as the end of a sentence, and until when as far as that is known."""
+
+    generation: int
+    what: str
+    until: datetime | None = None
+
+    @property
+    def text(self) -> str:
+        """The sentence's end, with its time."""
+        return f"{self.what}, until {self.until:%Y-%m-%dT%H:%M:%SZ}" if self.until else self.what
+
+
 def condition(kind: str, *, ok: bool, reason: str, message: str, generation: int) -> Condition:
     """A condition without a transition time; `settled` gives it one."""
     return Condition(

@@ -166,19 +166,24 @@ def _refused_names(
         if not _text_granted(each, namespace, policy.email_addresses)
     ]
     common = spec.common_name
-    if common and not dns_granted(common.lower(), namespace, (*patterns, *policy.common_names)):
-        if not _text_granted(common, namespace, policy.common_names):
-            found.append(_not_granted("common name", common, "commonNames", name))
+    if common and not _common_name_granted(common, namespace, patterns, policy.common_names):
+        found.append(_not_granted("common name", common, "commonNames", name))
     return tuple(found)
+
+
+def _common_name_granted(value: str, namespace: str, dns: tuple[str, ...], common_names: tuple[str, ...]) -> bool:
+    if dns_granted(value.lower(), namespace, (*dns, *common_names)):
+        return True
+    return _text_granted(value, namespace, common_names)
 
 
 def _foreign_dns(name: str, namespace: str, ca: str, cluster_domain: str) -> Finding:
     return Finding(
         reason=Reason.NAME_NOT_ALLOWED,
         message=(
-            f"DNS name {name} is not one of namespace {namespace}: without a policy it may only have names under its own"
-            f" services (*.{namespace}.svc, *.{namespace}.svc.{cluster_domain}); whoever may edit PrivateCA {ca} can"
-            " grant more in spec.policy.dnsNames"
+            f"DNS name {name} is not one of namespace {namespace}: without a policy it may only have names under its"
+            f" own services (*.{namespace}.svc, *.{namespace}.svc.{cluster_domain}); whoever may edit PrivateCA {ca}"
+            " can grant more in spec.policy.dnsNames"
         ),
     )
 
@@ -212,8 +217,8 @@ def outside_constraints(names: AlternativeNames, signer: Certificate) -> tuple[F
         Finding(
             reason=Reason.CONSTRAINT_VIOLATION,
             message=(
-                f"DNS name {name} is outside the name constraints of intermediate {signer.common_name}"
-                f" (permitted: {', '.join(signer.permitted_dns) or 'all'}; excluded: {', '.join(signer.excluded_dns) or 'none'}):"
+                f"DNS name {name} is outside the name constraints of intermediate {signer.common_name} (permitted:"
+                f" {', '.join(signer.permitted_dns) or 'all'}; excluded: {', '.join(signer.excluded_dns) or 'none'}):"
                 " every client would refuse the certificate; widen spec.nameConstraints of the PrivateCA"
             ),
         )

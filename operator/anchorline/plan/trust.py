@@ -1,6 +1,6 @@
 """Plan for one namespace: its trust store, and the label that switches injection.
 
-The label goes on after the ConfigMap is there, and off before it goes: a pod is never pointed at a file that is not there.
+The label goes on after the ConfigMap is there, and off before it goes: a pod is never pointed at a missing file.
 """
 
 from datetime import datetime, timedelta

@@ -22,6 +22,7 @@ class RootSeen:
     phase: Phase = Phase.ACTIVE
     since: datetime
     cause: str = ""
+    issued_until: datetime
     deletion_policy: str = ""
     problem: str = ""
 
@@ -60,6 +61,7 @@ class RetiredSeen:
     secret: str
     certificate: Certificate | None
     since: datetime
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +83,31 @@ class StoreCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RotationSeen:
+    """What the gates of a rotation look at.
+
+    `steady` is how long every target has been seen to carry the newest root, `moved` how long no live leaf has been
+    under an older one; both by a clock that does not jump, and only as far as this process has watched.
+    `under` counts live leaves by generation; `pods` are running injected pods, by namespace, that started before the
+    newest root could be read, None while they were not counted.
+    """
+
+    stores_lacking: tuple[str, ...] = ()
+    leaves_lacking: tuple[str, ...] = ()
+    steady: timedelta = timedelta(0)
+    moved: timedelta = timedelta(0)
+    under: tuple[tuple[int, int], ...] = ()
+    pods: tuple[tuple[str, int], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuthoritySeen:
     """One PrivateCA and its material."""
 
     resource: PrivateCA
     material: Material
     stores: StoreCount = StoreCount()
+    rotation: RotationSeen = RotationSeen()
     foreign: str = ""
     public_roots: str = ""
     cluster_domain: str = "cluster.local"
@@ -145,8 +166,7 @@ class Signer:
     certificate: Certificate
     tail: tuple[Certificate, ...]
     issued_until: datetime
-    deletion_policy: str = ""
-    raisable: bool = True
+    horizon_secret: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +190,7 @@ class Authority:
     problem_reason: str = ""
     reissue_from: datetime | None = None
     reissue_over: timedelta = timedelta(0)
+    paused: bool = False
     look_again: datetime | None = None
 
 
@@ -231,6 +252,7 @@ __all__ = [
     "NamespaceSeen",
     "RetiredSeen",
     "RootSeen",
+    "RotationSeen",
     "Signer",
     "StoreCount",
     "StoreSeen",

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -56,9 +56,22 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
-async def run(connection: Connection, add: Callable[[ObjectKey], None], ready: asyncio.Event) -> None:
-    """Run kopf until a signal, or until it gives up."""
+async def run(
+    connection: Connection,
+    add: Callable[[ObjectKey], None],
+    ready: asyncio.Event,
+    stop: Callable[[], Awaitable[None]],
+) -> None:
+    """Run kopf until a signal, or until it gives up; `stop` is awaited when it ends.
+
+    Our own work ends in kopf's cleanup: what is left of it afterwards kopf takes for hung, and waits five seconds.
+    """
     logging.getLogger("kopf.activities").setLevel(logging.WARNING)
     registry = kopf.OperatorRegistry()
     register(registry, connection, add)
+
+    @kopf.on.cleanup(registry=registry)
+    async def cleanup(**_: Any) -> None:  # noqa: ANN401
+        await stop()
+
     await kopf.operator(registry=registry, settings=settings(), clusterwide=True, standalone=True, ready_flag=ready)

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 
 import uvloop
@@ -93,21 +93,27 @@ class Operator:
         self._metrics.watch(self.world, self._queue.__len__)
         tasks = [asyncio.create_task(each) for each in self._parts()]
         runner = await self._serve_health()
-        try:
-            await self._watch_over(tasks)
-        finally:
+
+        async def stop() -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await runner.cleanup()
 
+        try:
+            await self._watch_over(tasks, stop)
+        finally:
+            await stop()
+
     def _parts(self) -> list[Coroutine[None, None, None]]:
         return [*(cache.run() for cache in self.world.caches), self._lead()]
 
-    async def _watch_over(self, tasks: list[asyncio.Task[None]]) -> None:
+    async def _watch_over(self, tasks: list[asyncio.Task[None]], stop: Callable[[], Awaitable[None]]) -> None:
         """Run kopf; end with it, and end when one of our own parts fails: half an operator is worse than none."""
-        front = asyncio.create_task(handlers.run(self._connection, self._queue.add, self._kopf_ready))
+        front = asyncio.create_task(handlers.run(self._connection, self._queue.add, self._kopf_ready, stop))
         done, _ = await asyncio.wait({front, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        if front not in done and any(task.cancelled() for task in done):
+            done, _ = await asyncio.wait({front})  # kopf is on its way out and has ended our parts
         front.cancel()
         await asyncio.gather(front, return_exceptions=True)
         for task in done:

@@ -72,6 +72,10 @@ class Reconciler:
         elif key.kind == "Namespace":
             for name in self.observer.asked_by(key.name):
                 self.add_soon(ObjectKey("PrivateCA", "", name))
+        elif key.kind == "Certificate":
+            resource = self.world.certificates.get((key.namespace, key.name))
+            if resource is not None and self.observer.rotating(resource.spec.ca_ref.name):
+                self.add_soon(ObjectKey("PrivateCA", "", resource.spec.ca_ref.name))
 
     def _tell_dependents(self, name: str, ca: PrivateCA | None) -> None:
         """When what a CA means has changed, everything that depends on it is looked at again."""
@@ -97,5 +101,5 @@ def _essence(meaning: Authority | None, ca: PrivateCA | None, observer: Observer
         (signer.certificate, signer.tail) if signer else None,
         tuple((each.generation, each.tail) for each in meaning.issuers),
         meaning.problem,
-        meaning.reissue_from,
+        (meaning.reissue_from, meaning.reissue_over, meaning.paused),
     )
