@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tests.support import certificates
+from tests.support.certificates import DAY, NOW
+
 from anchorline import pki
 from anchorline.api import naming
 from anchorline.kube import objects
 from anchorline.plan.actions import CreateIntermediate, CreateRoot, SecretShape
-from tests.support import certificates
-from tests.support.certificates import DAY, NOW
 
 Object = dict[str, Any]
 

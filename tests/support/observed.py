@@ -10,6 +10,10 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
+from tests.support import certificates
+from tests.support.apiserver import ApiServer, Object, key_of
+from tests.support.builders import OPERATOR_NAMESPACE, a_pod
+
 from anchorline import pki
 from anchorline.api import codec, naming
 from anchorline.api.meta import ObjectKey
@@ -32,9 +36,6 @@ from anchorline.plan.world import (
     TrustedCA,
     TrustSeen,
 )
-from tests.support import certificates
-from tests.support.apiserver import ApiServer, Object, key_of
-from tests.support.builders import OPERATOR_NAMESPACE, a_pod
 
 REISSUE_OVER = timedelta(minutes=10)
 

@@ -9,6 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, assert_never
 
+from tests.support import certificates
+from tests.support.apiserver import Object, Refused
+from tests.support.builders import OPERATOR_NAMESPACE
+from tests.support.observed import Cluster, public_roots
+
 from anchorline import pki
 from anchorline.api import codec, naming
 from anchorline.api.meta import ObjectKey
@@ -19,10 +24,6 @@ from anchorline.plan.authority_plan import authority, orphaned
 from anchorline.plan.certificate import certificate
 from anchorline.plan.trust import namespace
 from anchorline.plan.world import LeafSecret, StoreSeen
-from tests.support import certificates
-from tests.support.apiserver import Object, Refused
-from tests.support.builders import OPERATOR_NAMESPACE
-from tests.support.observed import Cluster, public_roots
 
 ROUNDS, PASSES = 8, 30
 PLANNED = ("PrivateCA", "Certificate", "Namespace")
