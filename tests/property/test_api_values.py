@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anchorline.api import codec
-from anchorline.api.certificate import CertificateSpec, CertificateStatus, LeafKey, SecretTemplate
+from anchorline.api.certificate import CertificateSpec, CertificateStatus, LeafKey
 from anchorline.api.fields import CAKey, LabelRequirement
 from anchorline.api.privateca import CASubject, IntermediateSpec, PrivateCASpec, PrivateCAStatus, RootSource, RootSpec
 from anchorline.api.shape import Choice, Record, Scalar, Series, Shape, Table, members
@@ -38,7 +38,8 @@ def _leaf_key(key: LeafKey) -> LeafKey:
 def _root(root: RootSpec) -> RootSpec:
     name = "root" if root.source is RootSource.SECRET else None
     validity = max(root.validity, timedelta(hours=1))
-    return replace(root, secret_name=name, validity=validity)
+    before = root.renew_before and min(root.renew_before, validity / 2)
+    return replace(root, secret_name=name, validity=validity, renew_before=before)
 
 
 def _intermediate(spec: IntermediateSpec) -> IntermediateSpec:
@@ -72,7 +73,6 @@ REPAIRS: dict[type, Callable[[Any], Any]] = {
     CertificateSpec: _certificate,
     LabelRequirement: _requirement,
     PrivateCASpec: _ca,
-    SecretTemplate: lambda template: template,
 }
 
 

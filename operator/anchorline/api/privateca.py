@@ -67,6 +67,10 @@ class RootSpec:
             "set secretName together with source: Secret, and leave it out otherwise",
         ),
         Rule("duration(self.validity) >= duration('1h')", "validity must be at least 1h"),
+        Rule(
+            "!has(self.renewBefore) || duration(self.renewBefore) < duration(self.validity)",
+            "renewBefore must be shorter than validity",
+        ),
     )
 
     source: Annotated[
