@@ -173,6 +173,8 @@ def test_a_new_ca_is_published_first_signs_after_the_grace_and_the_old_one_goes_
     assert len(cluster.published) == 2
     assert keeper.served
     assert keeper.served.authority == old.authority, "it must not sign before the grace period is over"
+    assert cluster.material
+    assert cluster.material.current.certificate == old.authority, "replicas that start now must not serve under the new"
     time.pass_(seconds=61)
     look(keeper)
     assert keeper.served.authority != old.authority

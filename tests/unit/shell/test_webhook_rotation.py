@@ -53,6 +53,9 @@ class Slow(SmallCluster):
         return await self._written(super().apply, resource, obj, force=force, manager=manager)
 
 
+LAG = timedelta(seconds=59)
+
+
 class Rotation(RuleBasedStateMachine):
     """Three replicas, one Secret, one caBundle; time passes, replicas crash and interleave, the Secret is lost."""
 
@@ -64,6 +67,7 @@ class Rotation(RuleBasedStateMachine):
         self.replicas = [self.fresh() for _ in range(REPLICAS)]
         # A certificate once verifiable must stay so until it expires, whatever the others do.
         self.was_ready: list[rotation.Served | None] = [None] * REPLICAS
+        self.history = [(self.time.now, self.cluster.published)]
         self.lost = 0
 
     def fresh(self) -> serving.Keeper:
@@ -129,10 +133,32 @@ class Rotation(RuleBasedStateMachine):
             del self.cluster.objects["Secret", naming.WEBHOOK_SECRET]
 
     @invariant()
+    def remember_what_is_published(self) -> None:
+        """Bundles, and when each came."""
+        if self.cluster.published != self.history[-1][1]:
+            self.history.append((self.time.now, self.cluster.published))
+
+    def check_slow_api_servers(self, old: rotation.Served | None, new: rotation.Served | None) -> None:
+        """An API server that is LAG behind verifies what a replica changes to, or starts with."""
+        assert new
+        working = old is not None and self.time.now < old.pair.certificate.not_after
+        installed = self.lost == 0 and len(self.history) > 1 and self.history[1][0] + LAG < self.time.now
+        if not working and not (installed and self.alive_throughout()):
+            return
+        ends = [time for time, _ in self.history[1:]] + [self.time.now]
+        for (_, published), end in zip(self.history, ends, strict=True):
+            assert end < self.time.now - LAG or new.authority in published
+
+    def alive_throughout(self) -> bool:
+        """No CA has ended by itself, with everybody asleep: nothing could have been announced in time then."""
+        return all(each.not_after > self.time.now for _, published in self.history[-4:] for each in published)
+
+    @invariant()
     def what_was_ready_verifies(self) -> None:
         """The promise."""
         for number, keeper in enumerate(self.replicas):
-            if keeper.ready:
+            if keeper.ready and self.was_ready[number] != keeper.served:
+                self.check_slow_api_servers(self.was_ready[number], keeper.served)
                 self.was_ready[number] = keeper.served
             served = self.was_ready[number]
             if served is None or served != keeper.served or served.pair.certificate.not_after <= self.time.now:

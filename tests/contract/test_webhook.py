@@ -1,0 +1,218 @@
+"""The webhook called by a real API server: injection, dry run, its absence, and its certificates changed meanwhile."""
+
+import asyncio
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from tests.support.lab import eventually, plane  # noqa: F401 - a fixture
+
+from anchorline.kube.client import Client
+from anchorline.kube.connection import discover
+from anchorline.lab import Cluster
+from anchorline.shell.clock import Clock
+from anchorline.shell.webhook import secret
+from anchorline.shell.webhook.arguments import Settings
+from anchorline.shell.webhook.process import Webhook
+from anchorline.shell.webhook.rotation import Lives
+
+pytestmark = pytest.mark.contract
+NAMESPACE = "anchorline-webhook-test"
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def configuration(port: int) -> str:
+    """What the chart makes with `webhook.url`, on namespaces of this test only."""
+    webhook = {
+        "name": secret.WEBHOOK_NAME,
+        "clientConfig": {"url": f"https://127.0.0.1:{port}/mutate"},
+        "namespaceSelector": {"matchLabels": {"anchorline.dev/trust": "enabled"}},
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+        "failurePolicy": "Ignore",
+        "reinvocationPolicy": "IfNeeded",
+        "timeoutSeconds": 5,
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration"}
+    return json.dumps({**kind, "metadata": {"name": "anchorline"}, "webhooks": [webhook]})
+
+
+@pytest.fixture
+def port(plane: Cluster) -> Iterator[int]:  # noqa: F811
+    """A cluster with the configuration and three namespaces; the port that the webhook must listen on."""
+    number = free_port()
+    namespaces = (NAMESPACE, "webhook-asked", "webhook-did-not-ask")
+    for name in namespaces:
+        plane.kubectl("create", "namespace", name)
+    plane.kubectl("label", "namespace", "webhook-asked", "anchorline.dev/trust=enabled")
+    plane.kubectl("apply", "--server-side", "-f", "-", stdin=configuration(number))
+    for name in namespaces:
+        eventually(
+            lambda name=name: plane.kubectl("get", "sa", "default", "-n", name, check=False).returncode == 0,
+            f"service account in {name}",
+        )
+    yield number
+    plane.kubectl("delete", "mutatingwebhookconfiguration", "anchorline")
+    plane.kubectl("delete", "namespace", *namespaces, "--wait=true")
+
+
+def command(config: Path, port: int, health: int) -> list[str]:
+    flags = {
+        "kubeconfig": str(config),
+        "namespace": NAMESPACE,
+        "address": "127.0.0.1",
+        "port": str(port),
+        "health-port": str(health),
+        "serving-name": "127.0.0.1",
+    }
+    return [sys.executable, "-m", "anchorline", "webhook", *(f"--{k}={v}" for k, v in flags.items())]
+
+
+@contextmanager
+def webhook_process(config: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """`anchorline webhook`, ready."""
+    health = free_port()
+    process = subprocess.Popen(command(config, port, health), env={**os.environ, "PYTHONPATH": "operator"})
+    try:
+        eventually(lambda: is_ready(health), "webhook ready")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def is_ready(health: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{health}/readyz", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def create_pod(plane: Cluster, name: str, namespace: str, *flags: str) -> dict[str, Any]:  # noqa: F811
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "initContainers": [{"name": "init", "image": "none.invalid/a"}],
+            "containers": [{"name": "main", "image": "none.invalid/a", "env": [{"name": "PIP_CERT", "value": "/own"}]}],
+        },
+    }
+    done = plane.kubectl("create", "-f", "-", "-o", "json", *flags, stdin=json.dumps(pod))
+    created: dict[str, Any] = json.loads(done.stdout)
+    return created
+
+
+def is_injected(pod: dict[str, Any]) -> bool:
+    return (pod["metadata"].get("labels") or {}).get("anchorline.dev/injected") == "true"
+
+
+def test_pods_of_a_namespace_that_asked_are_injected_and_no_others(plane: Cluster, port: int) -> None:  # noqa: F811
+    with webhook_process(plane.kubeconfig, port) as process:
+        eventually(lambda: is_injected(create_pod(plane, "dry", "webhook-asked", "--dry-run=server")), "injected")
+        pod = create_pod(plane, "web", "webhook-asked")
+        assert is_injected(pod)
+        (volume,) = [v for v in pod["spec"]["volumes"] if v["name"] == "anchorline-trust"]
+        assert volume["configMap"] == {"name": "anchorline-trust", "defaultMode": 0o444, "optional": True}
+        for container in pod["spec"]["initContainers"] + pod["spec"]["containers"]:
+            mounts = {m["mountPath"]: m for m in container["volumeMounts"]}
+            assert mounts["/etc/anchorline/trust"]["readOnly"] is True
+            assert len(container["env"]) == 11
+        assert {"name": "PIP_CERT", "value": "/own"} in pod["spec"]["containers"][0]["env"]
+        assert not is_injected(create_pod(plane, "web", "webhook-did-not-ask"))
+
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(12) == 0
+    assert not is_injected(create_pod(plane, "without", "webhook-asked")), "failurePolicy Ignore: created all the same"
+
+
+def test_a_restart_and_a_second_replica_write_nothing(plane: Cluster, port: int) -> None:  # noqa: F811
+    def versions() -> list[str]:
+        objects = [
+            ("secret", "anchorline-webhook-tls", "-n", NAMESPACE),
+            ("mutatingwebhookconfiguration", "anchorline"),
+        ]
+        return [plane.kubectl("get", *o, "-o", "jsonpath={.metadata.resourceVersion}").stdout for o in objects]
+
+    with webhook_process(plane.kubeconfig, port):
+        before = versions()
+        with webhook_process(plane.kubeconfig, free_port()):
+            assert versions() == before
+    with webhook_process(plane.kubeconfig, port):
+        assert versions() == before
+
+
+@contextmanager
+def short_lived(plane: Cluster, port: int, lives: Lives) -> Iterator[Webhook]:  # noqa: F811
+    """A webhook in this process, whose certificates live for seconds."""
+    settings = Settings(
+        address="127.0.0.1", port=port, health_port=0, serving_names=("127.0.0.1",), lives=lives, look_again_seconds=0.2
+    )
+    made: list[Webhook] = []
+    stop: list[Callable[[], None]] = []
+
+    async def main() -> None:
+        async with Client(discover(plane.kubeconfig)) as client:
+            webhook = Webhook(client, settings, NAMESPACE, Clock(lambda: None))
+            loop = asyncio.get_running_loop()
+            stop.append(lambda: loop.call_soon_threadsafe(webhook.stop))
+            made.append(webhook)
+            await webhook.run()
+
+    thread = threading.Thread(target=lambda: uvloop.run(main()), daemon=True)
+    thread.start()
+    eventually(lambda: bool(made) and made[0].keeper.ready and "reviews" in made[0].ports, "webhook ready")
+    yield made[0]
+    stop[0]()
+    thread.join(15)
+
+
+def test_ca_and_certificate_change_while_pods_are_created_and_none_is_missed(plane: Cluster, port: int) -> None:  # noqa: F811
+    lives = Lives(authority=timedelta(seconds=30), serving=timedelta(seconds=12), grace=timedelta(seconds=2))
+    with short_lived(plane, port, lives) as webhook:
+        eventually(lambda: is_injected(create_pod(plane, "dry", "webhook-asked", "--dry-run=server")), "injected")
+        authorities, certificates, created = set(), set(), 0
+        end = time.monotonic() + 35
+        while time.monotonic() < end:
+            assert is_injected(create_pod(plane, f"web-{created}", "webhook-asked", "--dry-run=server"))
+            created += 1
+            assert webhook.keeper.served
+            authorities.add(webhook.keeper.served.authority.fingerprint)
+            certificates.add(webhook.keeper.served.pair.certificate.fingerprint)
+        assert len(authorities) >= 2
+        assert len(certificates) >= 4
+        assert created > 50
+
+
+def test_cabundle_has_its_own_field_manager_and_the_rest_is_the_charts(plane: Cluster, port: int) -> None:  # noqa: F811
+    with webhook_process(plane.kubeconfig, port):
+        get = ("get", "mutatingwebhookconfiguration", "anchorline", "-o", "json", "--show-managed-fields")
+        found = json.loads(plane.kubectl(*get).stdout)
+        (ours,) = [f for f in found["metadata"]["managedFields"] if f["manager"] == "anchorline-webhook"]
+        fields = ours["fieldsV1"]["f:webhooks"]['k:{"name":"pods.anchorline.dev"}']
+        assert fields == {".": {}, "f:name": {}, "f:clientConfig": {"f:caBundle": {}}}
+        assert b"PRIVATE" not in base64.b64decode(found["webhooks"][0]["clientConfig"]["caBundle"])
+        # An upgrade by the chart leaves caBundle where it is.
+        plane.kubectl("apply", "--server-side", "-f", "-", stdin=configuration(port))
+        assert json.loads(plane.kubectl(*get).stdout)["webhooks"][0]["clientConfig"]["caBundle"]
