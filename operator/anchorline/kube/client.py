@@ -223,18 +223,17 @@ class Client:
         Raises ApiError with `conflict` when it is another one by now.
         """
         conditions = {key: value for key, value in (("uid", uid), ("resourceVersion", resource_version)) if value}
-        body = {
+        options = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "preconditions": conditions,
             "propagationPolicy": "Background",
+            # Here and not in the query, which the server does not read when there is a body.
+            "dryRun": ["All"] if dry_run else [],
         }
         headers = requests.sending(requests.JSON)
-        query = {"dryRun": "All" if dry_run else ""}
         try:
-            await self._call(
-                "delete", resource, "DELETE", namespace, name, query=query, headers=headers, body=orjson.dumps(body)
-            )
+            await self._call("delete", resource, "DELETE", namespace, name, headers=headers, body=orjson.dumps(options))
         except ApiError as error:
             if error.not_found:
                 return False
