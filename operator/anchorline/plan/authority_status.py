@@ -136,7 +136,7 @@ def _generation(
         since=seen.since,
         cause=seen.cause,
         waiting_for="; ".join(each.what for each in waiting),
-        waiting_until=max((each.until for each in waiting if each.until is not None), default=None),
+        waiting_until=max((each.told for each in waiting if each.told is not None), default=None),
         fingerprint=certificate.fingerprint,
         subject=str(certificate.subject),
         not_before=certificate.not_before,

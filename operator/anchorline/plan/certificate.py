@@ -170,7 +170,7 @@ def _due(case: _Case) -> Finding | None:
     assert case.leaf is not None  # noqa: S101
     if case.now >= case.leaf.not_after:
         return Finding(reason="Expired", message=f"it expired at {case.leaf.not_after:%Y-%m-%dT%H:%M:%SZ}")
-    if case.now >= renewal(case.seen.resource, case.leaf):
+    if case.now >= renewal(case.seen, case.leaf):
         return Finding(
             reason="Renewing", message=f"it is due for renewal; it ends at {case.leaf.not_after:%Y-%m-%dT%H:%M:%SZ}"
         )
@@ -327,4 +327,4 @@ def _look_again(case: _Case) -> datetime | None:
     turn = None
     if issuer is not None and issuer.generation != case.signer.generation and not case.authority.paused:
         turn = reissue_at(case.seen.resource, case.authority)
-    return soonest(renewal(case.seen.resource, case.leaf), turn, case.authority.look_again)
+    return soonest(renewal(case.seen, case.leaf), turn, case.authority.look_again)

@@ -51,7 +51,7 @@ def _status(seen: CertificateSeen, refused: Finding | None, now: datetime) -> Ce
         conditions=conditions,
         not_before=leaf.not_before,
         not_after=leaf.not_after,
-        renewal_time=renewals.renewal(seen.resource, leaf),
+        renewal_time=renewals.renewal(seen, leaf),
         serial_number=leaf.serial_hex,
         fingerprint=leaf.fingerprint,
         authority=renewals.generation_of(leaf, seen.authority) or seen.resource.status.authority,
@@ -89,7 +89,7 @@ def _conditions(seen: CertificateSeen, refused: Finding | None, now: datetime) -
 
 def _good(seen: CertificateSeen, leaf: Certificate | None) -> str:
     assert leaf is not None  # noqa: S101 - nothing was refused and nothing is to be issued
-    message = f"valid until {_time(leaf.not_after)}, to be renewed at {_time(renewals.renewal(seen.resource, leaf))}"
+    message = f"valid until {_time(leaf.not_after)}, to be renewed at {_time(renewals.renewal(seen, leaf))}"
     return "; ".join((message, *_capped(seen, leaf), *_warnings(seen)))
 
 

@@ -1,7 +1,7 @@
 """Findings, and how they become conditions: expected states are values, not exceptions."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from anchorline.api.meta import Condition, ConditionStatus
 
@@ -25,7 +25,15 @@ class Waiting:
     @property
     def text(self) -> str:
         """The sentence's end, with its time."""
-        return f"{self.what}, until {self.until:%Y-%m-%dT%H:%M:%SZ}" if self.until else self.what
+        return f"{self.what}, until {self.told:%Y-%m-%dT%H:%M:%SZ}" if self.told else self.what
+
+    @property
+    def told(self) -> datetime | None:
+        """The time as people are told it: whole ten seconds upwards, so that a status does not change each second."""
+        if self.until is None:
+            return None
+        up = self.until + timedelta(seconds=9, microseconds=999_999)
+        return up.replace(second=up.second // 10 * 10, microsecond=0)
 
 
 def condition(kind: str, *, ok: bool, reason: str, message: str, generation: int) -> Condition:

@@ -166,22 +166,21 @@ def _mounted_store(mounts: list[Object], stores: set[str]) -> tuple[str, str] | 
 
 def _taken(container: Object, mounts: list[Object], path: str) -> bool:
     """Is something else mounted (or a block device put) exactly at the path? The API server refuses two of them."""
-    places = [mount.get("mountPath") for mount in mounts]
-    places += [device.get("devicePath") for device in _objects(container, "volumeDevices")]
-    return any(isinstance(place, str) and place.rstrip("/") == path for place in places)
+    devices = _objects(container, "volumeDevices")
+    for place in (*(mount.get("mountPath") for mount in mounts), *(device.get("devicePath") for device in devices)):
+        if isinstance(place, str) and place.rstrip("/") == path:
+            return True
+    return False
 
 
 def _variables(path: str, env: list[Object], file: str, names: tuple[str, ...]) -> tuple[Operation, ...]:
     """Operations that set the variables which the container does not set, by `value` or by `valueFrom`."""
-    if env:
-        there = [entry.get("name") for entry in env]
-        # Nearly no container sets any of them; one pass over its few names finds that out.
-        names = tuple(name for name in names if name not in there) if _any_of(names, there) else names
-    return _added(f"{path}/env/-" if env else f"{path}/env", file, names)
-
-
-def _any_of(names: tuple[str, ...], there: list[object]) -> bool:
-    return any(name in names for name in there)
+    if not env:
+        return _added(f"{path}/env", file, names)
+    there = {name for entry in env if isinstance(name := entry.get("name"), str)}
+    # Nearly no container sets any of them.
+    missing = names if there.isdisjoint(names) else tuple(name for name in names if name not in there)
+    return _added(f"{path}/env/-", file, missing)
 
 
 @lru_cache(maxsize=256)

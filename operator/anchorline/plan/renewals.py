@@ -5,17 +5,29 @@ from hashlib import sha256
 
 from anchorline.api.certificate import Certificate as CertificateResource
 from anchorline.pki import Certificate, renewal_time
-from anchorline.plan.world import Authority, Issued
+from anchorline.plan.world import Authority, CertificateSeen, Issued
 
 
-def renewal(resource: CertificateResource, leaf: Certificate) -> datetime:
-    """When this leaf is renewed; the object's UID spreads the load and a restart does not move it."""
+def renewal(seen: CertificateSeen, leaf: Certificate) -> datetime:
+    """When this leaf is renewed; the object's UID spreads the load and a restart does not move it.
+
+    The life is counted from when it was issued, not from its backdated notBefore: a leaf of a minute, backdated by
+    five, would be due as soon as it is there. One that ends with its issuer is not renewed before a new one would last
+    longer.
+    """
+    signer = seen.authority.signer if seen.authority is not None else None
+    if signer is not None and leaf.not_after >= signer.certificate.not_after:
+        return leaf.not_after
+    spec = seen.resource.spec
+    duration = spec.duration or (
+        seen.ca.spec.leaf.duration if seen.ca is not None else leaf.not_after - leaf.not_before
+    )
     return renewal_time(
-        leaf.not_before,
+        max(leaf.not_before, leaf.not_after - duration),
         leaf.not_after,
-        renew_before=resource.spec.renew_before,
-        percentage=resource.spec.renew_before_percentage,
-        seed=resource.metadata.uid,
+        renew_before=spec.renew_before,
+        percentage=spec.renew_before_percentage,
+        seed=seen.resource.metadata.uid,
     )
 
 

@@ -154,9 +154,7 @@ def _distributing(seen: AuthoritySeen, root: RootSeen, now: datetime) -> Step:
     rest = seen.resource.spec.rotation.propagation - gate.steady
     if rest > timedelta(0):
         what = "running pods to read the trust stores that carry it"
-        return Step(
-            waiting=(Waiting(generation=generation, what=what, until=_until(now, rest)),), look_again=now + rest
-        )
+        return Step(waiting=(Waiting(generation=generation, what=what, until=now + rest),), look_again=now + rest)
     return Step(actions=(_mark(root.secret, Phase.ACTIVE, now, "every trust store has carried it long enough"),))
 
 
@@ -165,7 +163,7 @@ def _moving(seen: AuthoritySeen, old: RootSeen, incoming: RootSeen, now: datetim
     under = dict(seen.rotation.under).get(old.generation, 0)
     if incoming.cause.startswith(AT_ONCE) or not under:
         return Step(actions=(_mark(old.secret, Phase.RETIRING, now, "no live certificate is under it"),))
-    until = _until(incoming.since, seen.resource.spec.rotation.reissue_over)
+    until = incoming.since + seen.resource.spec.rotation.reissue_over
     what = f"{under} certificates that are still under it to be issued anew"
     return Step(
         waiting=(Waiting(generation=old.generation, what=what, until=until if until > now else None),),
@@ -193,9 +191,7 @@ def _settling(seen: AuthoritySeen, old: RootSeen, now: datetime) -> list[Waiting
         return [Waiting(generation=old.generation, what=what, until=now + WAIT_A_LITTLE)]
     rest = seen.resource.spec.rotation.propagation - seen.rotation.moved
     if rest > timedelta(0):
-        return [
-            Waiting(generation=old.generation, what="servers to read their new certificates", until=_until(now, rest))
-        ]
+        return [Waiting(generation=old.generation, what="servers to read their new certificates", until=now + rest)]
     return []
 
 
@@ -263,12 +259,6 @@ def retire(seen: AuthoritySeen, old: RootSeen, now: datetime) -> tuple[Action, .
 def _mark(secret: str, phase: Phase, now: datetime, why: str) -> AnnotateAuthority:
     annotations = ((naming.PHASE_ANNOTATION, str(phase)), (naming.SINCE_ANNOTATION, f"{now:%Y-%m-%dT%H:%M:%SZ}"))
     return AnnotateAuthority(secret=secret, annotations=annotations, why=f"{phase}: {why}")
-
-
-def _until(now: datetime, rest: timedelta) -> datetime:
-    # Whole minutes upwards: a status that is rewritten each second tells nobody more.
-    end = now + rest + timedelta(seconds=59)
-    return end.replace(second=0, microsecond=0)
 
 
 def _named(names: tuple[str, ...]) -> str:
