@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from anchorline.shell.webhook import review
 from anchorline.shell.webhook.metrics import Metrics
@@ -21,7 +22,8 @@ MAX_BYTES: Final = 8 * 2**20
 # Longer than the API server's own idle timeout (90 s), so that it is not we who close a connection in its hands.
 KEEP_ALIVE_SECONDS: Final = 120.0
 SHUTDOWN_SECONDS: Final = 10.0
-_JSON: Final = "application/json"
+_PATH: Final = "/mutate"
+_HEADERS: Final = CIMultiDictProxy(CIMultiDict({"Content-Type": "application/json"}))
 
 
 class Health(NamedTuple):
@@ -78,7 +80,7 @@ class Reviews:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; the path is `/mutate`, with or without the query that the API server appends."""
-        if request.path != "/mutate":
+        if request.raw_path.partition("?")[0] != _PATH:
             return web.Response(status=404, text="the webhook is at /mutate\n")
         body, whole = await self._read(request)
         started = time.perf_counter()
@@ -86,21 +88,24 @@ class Reviews:
         if answer.error is not None:
             LOG.error("review failed, pod allowed without a patch", exc_info=answer.error)
         self._metrics.reviewed(answer.outcome, time.perf_counter() - started)
-        return web.Response(body=answer.body, content_type=_JSON)
+        return web.Response(body=answer.body, headers=_HEADERS)
 
     async def _read(self, request: web.BaseRequest) -> tuple[bytes, bool]:
-        """The body, or its beginning and False when it is larger than the limit or broken off."""
-        chunks: list[bytes] = []
-        size = 0
+        """The body, or its beginning and False when it is larger than the limit."""
+        content = request.content
         try:
-            async for chunk in request.content.iter_any():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > self._max_bytes:
-                    return chunks[0], False
+            # Nearly every body arrives in one piece.
+            first = await content.readany()
+            chunks, size = [first], len(first)
+            while not content.at_eof() and size <= self._max_bytes:
+                chunks.append(await content.readany())
+                size += len(chunks[-1])
         except web.HTTPException as error:
             LOG.warning("request body unreadable: %s", error)
-        return b"".join(chunks) if len(chunks) != 1 else chunks[0], True
+            return b"", True
+        if size > self._max_bytes:
+            return first, False
+        return first if len(chunks) == 1 else b"".join(chunks), True
 
 
 async def serve_reviews(handler: Reviews, context: ssl.SSLContext, address: str, port: int) -> web.ServerRunner:
