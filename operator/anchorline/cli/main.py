@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from anchorline import __version__
-from anchorline.cli import crds, lab, plan
+from anchorline.cli import crds, lab, plan, rotate
 from anchorline.errors import AnchorlineError
 
 
@@ -18,6 +18,7 @@ def parser() -> argparse.ArgumentParser:
     _operator(sub)
     _webhook(sub)
     plan.register(sub)
+    rotate.register(sub)
     crds.register(sub)
     lab.register(sub)
     version = sub.add_parser("version", help="print the version")

@@ -7,12 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from anchorline.api.meta import ObjectKey
-from anchorline.errors import NotReady
+from anchorline.errors import InvalidSpec, NotReady
 from anchorline.kube.client import Client
 from anchorline.kube.connection import discover
 from anchorline.kube.observe import Observer
 from anchorline.kube.public_roots import public_roots
 from anchorline.kube.world import Surroundings, World
+from anchorline.plan.timeline import timeline
 from anchorline.shell.clock import Clock
 from anchorline.shell.planner import Planner
 from anchorline.shell.sweep import sweep
@@ -23,6 +24,7 @@ READ_SECONDS = 60.0
 def register(sub: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `anchorline plan` to the commands."""
     command = sub.add_parser("plan", help="print what the operator would do now, without doing it")
+    command.add_argument("what", nargs="*", metavar="rotation NAME", help="the timeline of one PrivateCA's rotation")
     command.add_argument("--kubeconfig", type=Path, help="the cluster; default: service account, KUBECONFIG")
     command.add_argument(
         "--namespace", default=os.environ.get("POD_NAMESPACE", "anchorline-system"), help="the operator's namespace"
@@ -32,6 +34,8 @@ def register(sub: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    if arguments.what and (len(arguments.what), arguments.what[0]) != (2, "rotation"):
+        raise InvalidSpec("say `anchorline plan`, or `anchorline plan rotation NAME`")
     print(asyncio.run(_printed(arguments)))
     return 0
 
@@ -46,6 +50,8 @@ async def _printed(arguments: argparse.Namespace) -> str:
         try:
             await _read(world)
             await sweep(world, keys.setdefault)
+            if arguments.what:
+                return await _timeline(Observer(world), arguments.what[1], clock)
             return await _plans(Planner(world, Observer(world), clock.now), tuple(keys))
         finally:
             for reader in readers:
@@ -63,6 +69,13 @@ async def _read(world: World) -> None:
         raise NotReady(
             f"the cluster's {slow} could not be read within {READ_SECONDS:.0f} s; are the CRDs installed?"
         ) from None
+
+
+async def _timeline(observer: Observer, name: str, clock: Clock) -> str:
+    seen = await observer.private_ca(name, clock.now())
+    if seen is None:
+        raise InvalidSpec(f"PrivateCA {name} does not exist; see: kubectl get privateca")
+    return timeline(seen, clock.now())
 
 
 async def _plans(planner: Planner, keys: tuple[ObjectKey, ...]) -> str:

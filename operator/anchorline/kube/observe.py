@@ -67,11 +67,12 @@ class Observer:
         if ca.spec.root.source is RootSource.SECRET:
             await self.world.read_brought(ca)
         material, asking = self.material(name), self.asking(ca)
+        self.world.rotations[name] = rotation = await self.gates.rotation(ca, material, asking, now)
         return AuthoritySeen(
             resource=ca,
             material=material,
             stores=self.stores(material, asking, now),
-            rotation=await self.gates.rotation(ca, material, asking, now),
+            rotation=rotation,
             foreign=await self._foreign_authority(name),
             public_roots=self.world.public.version,
             cluster_domain=self.world.surroundings.cluster_domain,

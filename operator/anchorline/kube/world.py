@@ -18,7 +18,7 @@ from anchorline.kube.public_roots import PublicRoots
 from anchorline.kube.resources import CERTIFICATES, CONFIG_MAPS, NAMESPACES, PRIVATE_CAS, SECRETS
 from anchorline.kube.views import AuthoritySecret, SecretView
 from anchorline.pki import Issuer
-from anchorline.plan.world import LeafSecret, NamespaceSeen, StoreSeen
+from anchorline.plan.world import LeafSecret, NamespaceSeen, RotationSeen, StoreSeen
 
 Name = tuple[str, str]
 Changed = Callable[[ObjectKey], None]
@@ -41,6 +41,8 @@ class World:
         self.cas: dict[str, PrivateCA] = {}
         self.brought: dict[str, BroughtSecret] = {}
         self.foreign: set[ObjectKey] = set()
+        # What the last look at each CA's rotation found.
+        self.rotations: dict[str, RotationSeen] = {}
         # When a root was last seen to come into, or to leave, a file that may be mounted: monotonic seconds.
         self.trust_changed: dict[str, float] = {}
         self._issuers: dict[str, tuple[object, Issuer]] = {}

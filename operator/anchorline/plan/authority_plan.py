@@ -1,5 +1,6 @@
 """Plan for one PrivateCA: its first root, its intermediates, and its status. Replacing a root is in `rotation`."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from anchorline.api import naming
@@ -37,7 +38,8 @@ def authority(seen: AuthoritySeen, now: datetime) -> Plan:
     if turn.actions:
         return Plan(actions=(*turn.actions, *rotation.told(seen, turn)), again=True)
     look_again = soonest(turn.look_again, _look_again(seen, now))
-    return status_plan(seen, None, now, look_again=look_again, waiting=turn.waiting)
+    said = status_plan(seen, None, now, look_again=look_again, waiting=turn.waiting)
+    return replace(said, actions=(*said.actions, *turn.notes))
 
 
 def _brings(ca: PrivateCA) -> bool:

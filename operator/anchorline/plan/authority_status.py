@@ -9,6 +9,7 @@ from anchorline.pki import Certificate
 from anchorline.plan.actions import Action, Emit, Plan, SetStatus
 from anchorline.plan.authority import newest, signing_root
 from anchorline.plan.findings import Finding, Waiting, condition, settled
+from anchorline.plan.rotation import queued
 from anchorline.plan.world import AuthoritySeen, RetiredSeen, RootSeen
 
 NAMED_AT_MOST = 5
@@ -102,6 +103,9 @@ def _rotating(seen: AuthoritySeen, found: Finding | None, waiting: tuple[Waiting
     phase = incoming.phase if incoming.phase is Phase.DISTRIBUTING else outgoing.phase
     reason = "Paused" if paused else "Reissuing" if phase is Phase.ACTIVE else str(phase)
     message = f"generation {incoming.generation} replaces {outgoing.generation} ({incoming.cause}); {_waits(waiting)}"
+    next_one = queued(seen)
+    if next_one:
+        message += f"; then a rotation follows that was asked for meanwhile ({next_one})"
     return condition("Rotating", ok=True, reason=reason, message=message, generation=generation)
 
 

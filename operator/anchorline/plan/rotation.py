@@ -28,6 +28,7 @@ class Step:
 
     actions: tuple[Action, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    notes: tuple[Emit, ...] = ()
     look_again: datetime | None = None
 
 
@@ -180,7 +181,31 @@ def _retiring(seen: AuthoritySeen, old: RootSeen, incoming: RootSeen, now: datet
     if not waits:
         return Step(actions=retire(seen, old, now))
     times = [each.until for each in waits if each.until is not None]
-    return Step(waiting=tuple(waits), look_again=min([*times, now + timedelta(minutes=1)]))
+    notes = _forewarned(seen, old, now)
+    return Step(waiting=tuple(waits), notes=notes, look_again=min([*times, now + timedelta(minutes=1)]))
+
+
+def _forewarned(seen: AuthoritySeen, old: RootSeen, now: datetime) -> tuple[Emit, ...]:
+    """The old root's own end ends all waiting: a person is told a tenth of its life, at most a month, ahead."""
+    if old.certificate is None:
+        return ()
+    end, life = old.certificate.not_after, old.certificate.not_after - old.certificate.not_before
+    if now < end - min(life / 10, timedelta(days=30)):
+        return ()
+    note = (
+        f"root generation {old.generation} is still waited for and ends at {end:%Y-%m-%dT%H:%M:%SZ}: then it is"
+        " retired in any case, and processes that know no other root will fail; see status.generations for who they are"
+    )
+    meta = seen.resource.metadata
+    about = ObjectKey("PrivateCA", "", meta.name)
+    return (Emit(about=about, uid=meta.uid, warning=True, reason="RootEnds", note=note, action="Rotate"),)
+
+
+def queued(seen: AuthoritySeen) -> str:
+    """The reason of a rotation that waits until the one that is running is done, "" when none does."""
+    reason = (seen.resource.metadata.annotation(naming.ROTATE_ANNOTATION) or "").strip()
+    known = {root.cause for root in seen.material.roots} | {each.cause for each in seen.material.retired}
+    return reason if len(seen.material.roots) > 1 and ROTATED + reason not in known else ""
 
 
 def _settling(seen: AuthoritySeen, old: RootSeen, now: datetime) -> list[Waiting]:

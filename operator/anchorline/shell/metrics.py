@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from anchorline.kube.world import World
+from anchorline.shell.clock import local_time
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -129,3 +130,41 @@ class _World(Collector):
                     end.add_metric([name, str(each.number)], each.not_after.timestamp())
         yield ready
         yield end
+        yield from self._rotations()
+
+    def _rotations(self) -> Iterator[Metric]:
+        phase = GaugeMetricFamily(
+            "anchorline_root_phase", "1 for the phase of each live root.", labels=["authority", "generation", "phase"]
+        )
+        since = GaugeMetricFamily(
+            "anchorline_root_phase_seconds",
+            "How long each live root has been in its phase.",
+            labels=["authority", "generation"],
+        )
+        now = local_time()
+        for name, ca in self._world.cas.items():
+            for each in ca.status.generations:
+                if each.phase != "Retired":
+                    phase.add_metric([name, str(each.number), str(each.phase)], 1)
+                    if each.since is not None:
+                        since.add_metric([name, str(each.number)], (now - each.since).total_seconds())
+        yield phase
+        yield since
+        yield from self._pending()
+
+    def _pending(self) -> Iterator[Metric]:
+        """What a rotation still has before it: by the last look that was taken."""
+        stores = GaugeMetricFamily(
+            "anchorline_rotation_stores_pending",
+            "Trust stores and ca.crt without the newest root.",
+            labels=["authority"],
+        )
+        leaves = GaugeMetricFamily(
+            "anchorline_rotation_certificates_pending", "Live certificates under an older root.", labels=["authority"]
+        )
+        for name, seen in self._world.rotations.items():
+            stores.add_metric([name], len(seen.stores_lacking) + len(seen.leaves_lacking))
+            newest = max((generation for generation, _ in seen.under), default=0)
+            leaves.add_metric([name], sum(count for generation, count in seen.under if generation < newest))
+        yield stores
+        yield leaves

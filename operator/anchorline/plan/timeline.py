@@ -1,0 +1,82 @@
+"""A rotation as a timeline for people: what will happen when, what waits for what, as far as it can be known now."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from anchorline.api import naming
+from anchorline.api.meta import Metadata
+from anchorline.api.privateca import Phase
+from anchorline.plan import rotation
+from anchorline.plan.authority import is_compromise
+from anchorline.plan.world import AuthoritySeen, RootSeen
+
+
+def timeline(seen: AuthoritySeen, now: datetime) -> str:
+    """What a rotation of this CA does from now on; when none is running, what it would do if started now."""
+    roots = rotation.live(seen)
+    if not roots:
+        return f"PrivateCA {seen.resource.metadata.name} has no root yet: there is nothing to replace"
+    if len(roots) == 1 and not rotation.cause(seen, now):
+        return _idle(seen, roots[0], now)
+    turn = rotation.step(seen, now)
+    lines = [_root(root) for root in roots]
+    lines += [f"now: {action}" for action in turn.actions]
+    lines += [f"waiting: generation {each.generation} waits for {each.text}" for each in turn.waiting]
+    return "\n".join((*lines, *_ahead(seen, roots, now)))
+
+
+def _root(root: RootSeen) -> str:
+    return f"generation {root.generation}: {root.phase} since {_time(root.since)} ({root.cause})"
+
+
+def _idle(seen: AuthoritySeen, root: RootSeen, now: datetime) -> str:
+    due = rotation.renewal(seen, root)
+    planned = f"it is replaced by itself at {_time(due)}" if due else "it is replaced when its Secret changes"
+    name = seen.resource.metadata.name
+    begun = _if_started(seen, now)
+    return "\n".join(
+        (
+            f"{_root(root)}; no rotation is running; {planned}",
+            f"if it were started now (anchorline rotate {name} --reason ...):",
+            *(f"  {line}" for line in begun),
+        )
+    )
+
+
+def _if_started(seen: AuthoritySeen, now: datetime) -> tuple[str, ...]:
+    meta = seen.resource.metadata
+    wish = tuple(sorted({**dict(meta.annotations), naming.ROTATE_ANNOTATION: "asked by a plan"}.items()))
+    asked: Metadata = replace(meta, annotations=wish)
+    begun = replace(seen, resource=replace(seen.resource, metadata=asked))
+    return (*(f"now: {action}" for action in rotation.start(begun, now)), *_schedule(seen, now))
+
+
+def _ahead(seen: AuthoritySeen, roots: tuple[RootSeen, ...], now: datetime) -> tuple[str, ...]:
+    incoming = roots[-1]
+    if is_compromise(incoming.cause):
+        return ("then: old roots leave the trust stores as soon as nothing is served under them any more",)
+    if incoming.phase is Phase.DISTRIBUTING:
+        return tuple(f"then, at the earliest: {line}" for line in _schedule(seen, now))
+    return ()
+
+
+def _schedule(seen: AuthoritySeen, now: datetime) -> tuple[str, ...]:
+    """The earliest times, if every gate opens as soon as it may."""
+    spec = seen.resource.spec.rotation
+    active = now + spec.propagation
+    moved = active + spec.reissue_over
+    retired = moved + max(spec.overlap, _longest(seen), spec.propagation)
+    pods = ", and when no pod runs that started before the new root could be read" if spec.wait_for_pods else ""
+    return (
+        f"{_time(active)} Active: every trust store has carried the new root for {spec.propagation}; it begins to sign",
+        f"{_time(moved)} Retiring: all certificates have been issued anew, over {spec.reissue_over}",
+        f"{_time(retired)} Retired: rotation.overlap has passed and the last old certificate has ended{pods}",
+    )
+
+
+def _longest(seen: AuthoritySeen) -> timedelta:
+    return max(seen.resource.spec.leaf.duration, seen.resource.spec.policy.max_duration or timedelta(0))
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}"
