@@ -48,7 +48,7 @@ class RecordRoot:
     deletion_policy: str
 
     def __str__(self) -> str:
-        root = f"record of root {self.certificate.subject} from Secret {self.source}"
+        root = f"record of root {self.certificate.subject_text} from Secret {self.source}"
         return f"create Secret {self.secret}: {root} ({self.cause})"
 
 
@@ -96,7 +96,7 @@ class RecordRetired:
     deletion_policy: str
 
     def __str__(self) -> str:
-        return f"create Secret {self.secret}: certificate of retired root {self.certificate.subject}"
+        return f"create Secret {self.secret}: certificate of retired root {self.certificate.subject_text}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +165,7 @@ class PutTrustStore:
     why: str
 
     def __str__(self) -> str:
-        roots = ", ".join(root.common_name or str(root.subject) for root in self.private) or "no private roots"
+        roots = ", ".join(root.common_name or root.subject_text for root in self.private) or "no private roots"
         content = f"{roots} + public roots" if self.public else roots
         return f"put trust store of namespace {self.namespace}: {content} ({self.why})"
 

@@ -28,12 +28,34 @@ def trouble(material: Material) -> Finding | None:
     for each in seen:
         if each.problem:
             return Finding(reason=Reason.CORRUPT_MATERIAL, message=_mend(each.secret, each.problem))
-    generations = {root.generation for root in material.roots}
+    roots = {root.generation: root for root in material.roots}
+    for root in material.roots:
+        if root.certificate is not None and not _is_root(root.certificate):
+            return _mismatch(root.secret, f"{root.certificate.subject_text} in it is not a root")
     for lower in material.intermediates:
-        if lower.generation not in generations and not lower.brought:
+        upper = roots.get(lower.generation)
+        if upper is None and not lower.brought:
             message = _mend(lower.secret, f"its root, generation {lower.generation}, is missing")
             return Finding(reason=Reason.MATERIAL_INCOMPLETE, message=message)
+        if upper is not None and not lower.brought and not _is_under(lower, upper):
+            return _mismatch(lower.secret, f"its certificate was not made by the root in Secret {upper.secret}")
     return None
+
+
+def _is_root(certificate: Certificate) -> bool:
+    return certificate.is_ca and certificate.is_self_signed
+
+
+def _is_under(lower: IntermediateSeen, upper: RootSeen) -> bool:
+    """By name and key identifier; every leaf is looked at by signature."""
+    one, other = lower.certificate, upper.certificate
+    if one is None or other is None:
+        return False
+    return one.is_ca and one.authority_key_id == other.key_id and one.issuer == other.subject
+
+
+def _mismatch(secret: str, problem: str) -> Finding:
+    return Finding(reason=Reason.KEY_MISMATCH, message=_mend(secret, problem))
 
 
 def lost(ca: PrivateCA, material: Material) -> Finding | None:
@@ -62,7 +84,7 @@ def _mend(secret: str, problem: str) -> str:
 
 def trust_of(material: Material, now: datetime) -> TrustBundle:
     """Every root that is not retired, newest first; expired ones are dropped unless nothing would be left."""
-    roots = [root.certificate for root in material.roots if root.certificate is not None]
+    roots = [root.certificate for root in material.roots if root.certificate is not None and _is_root(root.certificate)]
     return TrustBundle.of(roots, now=now) or TrustBundle.of(roots, now=None)
 
 

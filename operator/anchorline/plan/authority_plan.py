@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from anchorline.api import naming
 from anchorline.api.privateca import Phase, PrivateCA, RootSource
-from anchorline.errors import Reason
+from anchorline.errors import InvalidSpec, Reason
 from anchorline.pki import Certificate, IntermediateProfile, validity
 from anchorline.plan import policy, rotation
 from anchorline.plan.actions import Action, AnnotateAuthority, CreateIntermediate, DeleteAuthority, Plan
@@ -24,6 +24,14 @@ def authority(seen: AuthoritySeen, now: datetime) -> Plan:
     """Bring one PrivateCA's Secrets and status to what they should be."""
     if seen.resource.metadata.deleting:
         return Plan()
+    try:
+        return _decided(seen, now)
+    except InvalidSpec as error:
+        # What no certificate can hold, such as an organization of 65 characters: nothing is made until it is changed.
+        return status_plan(seen, Finding(reason=error.reason, message=error.message), now, look_again=None)
+
+
+def _decided(seen: AuthoritySeen, now: datetime) -> Plan:
     found = trouble(seen.material) or lost(seen.resource, seen.material) or _taken(seen)
     if found is None and _brings(seen.resource):
         found = brought_trouble(seen, now)
@@ -165,13 +173,15 @@ def _policies(seen: AuthoritySeen) -> tuple[Action, ...]:
 def orphaned(
     roots: tuple[RootSeen, ...], intermediates: tuple[IntermediateSeen, ...], retired: tuple[str, ...]
 ) -> Plan:
-    """Secrets of a PrivateCA that is gone: deleted, intermediates first, if it said so; else kept."""
-    secrets = [
-        *(each.secret for each in intermediates if not each.brought and each.deletion_policy == "Delete"),
-        *(each.secret for each in roots if each.deletion_policy == "Delete"),
-    ]
-    if roots and all(each.deletion_policy == "Delete" for each in roots):
-        secrets += retired
+    """Secrets of a PrivateCA that is gone: deleted if all of them say so, else kept.
+
+    Roots go last: while one is there, it is known what else has to go.
+    """
+    made = tuple(each for each in intermediates if not each.brought)
+    owned: tuple[RootSeen | IntermediateSeen, ...] = (*made, *roots)
+    if not owned or any(each.deletion_policy != "Delete" for each in owned):
+        return Plan()
+    secrets = (*retired, *(each.secret for each in owned))
     return Plan(
         actions=tuple(
             DeleteAuthority(secret=each, why="its PrivateCA was deleted with deletionPolicy Delete") for each in secrets

@@ -142,7 +142,7 @@ def _generation(
         waiting_for="; ".join(each.what for each in waiting),
         waiting_until=max((each.told for each in waiting if each.told is not None), default=None),
         fingerprint=certificate.fingerprint,
-        subject=str(certificate.subject),
+        subject=certificate.subject_text,
         not_before=certificate.not_before,
         not_after=certificate.not_after,
         secret_name=seen.secret,

@@ -27,26 +27,26 @@ def brought_fault(brought: BroughtSeen, now: datetime) -> Finding | None:
     for each in brought.chain:
         fault = _ca_fault(each, now)
         if fault:
-            return Finding(reason=Reason.NOT_A_CA, message=f"Secret {brought.secret}: {each.subject} {fault}")
+            return Finding(reason=Reason.NOT_A_CA, message=f"Secret {brought.secret}: {each.subject_text} {fault}")
     if not root.is_self_signed:
         return Finding(
             reason=Reason.MATERIAL_INCOMPLETE,
             message=(
-                f"Secret {brought.secret}: the chain ends with {root.subject}, which is not self-signed; put the root"
-                " behind it in tls.crt, or into ca.crt: clients trust roots only"
+                f"Secret {brought.secret}: the chain ends with {root.subject_text}, which is not self-signed; put the"
+                " root behind it in tls.crt, or into ca.crt: clients trust roots only"
             ),
         )
     for lower, upper in zip(brought.chain, brought.chain[1:], strict=False):
         if not lower.is_issued_by(upper):
-            message = (
-                f"Secret {brought.secret}: {lower.subject} was not signed by {upper.subject}; put the chain in order"
-            )
+            named = f"{lower.subject_text} was not signed by {upper.subject_text}"
+            message = f"Secret {brought.secret}: {named}; put the chain in order"
             return Finding(reason=Reason.MATERIAL_INCOMPLETE, message=message)
     if not brought.has_key:
-        message = (
-            f"Secret {brought.secret}: tls.key does not belong to the first certificate of tls.crt ({signer.subject})"
-        )
-        return Finding(reason=Reason.KEY_MISMATCH, message=message)
+        named = f"tls.key does not belong to the first certificate of tls.crt ({signer.subject_text})"
+        return Finding(reason=Reason.KEY_MISMATCH, message=f"Secret {brought.secret}: {named}")
+    if signer is root and root.path_length == 0:
+        named = f"{root.subject_text} allows no intermediate below it (pathLenConstraint is 0)"
+        return Finding(reason=Reason.NOT_A_CA, message=f"Secret {brought.secret}: {named}")
     return None
 
 

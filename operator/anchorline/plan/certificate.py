@@ -55,7 +55,7 @@ def certificate(seen: CertificateSeen, now: datetime) -> Plan:
     case = _Case(seen=seen, request=refused, authority=seen.authority, signer=seen.authority.signer, now=now)
     why = why_issue(case)
     if why is not None:
-        return _issue(case, why)
+        return _issue_or_refuse(case, why)
     stale = _why_rewrite(case)
     if stale:
         return Plan(actions=(_rewrite(case, stale),), again=True)
@@ -94,7 +94,7 @@ def _refused(seen: CertificateSeen) -> Finding | LeafRequest:
             reason=Reason.AUTHORITY_NOT_READY,
             message=f"PrivateCA {ca.metadata.name} cannot sign: {authority.problem}",
         )
-    outside = policy.outside_constraints(request.names, authority.signer.certificate)
+    outside = policy.outside_constraints(request.names, spec.common_name, authority.signer.certificate)
     return _joined(outside) if outside else request
 
 
@@ -178,6 +178,13 @@ def _due(case: _Case) -> Finding | None:
 
 
 _CHECKS = (_missing, _unusable, _changed, _other_content, _other_issuer, _outlives, _due)
+
+
+def _issue_or_refuse(case: _Case, why: Finding) -> Plan:
+    try:
+        return _issue(case, why)
+    except InvalidSpec as error:
+        return status_plan(case.seen, Finding(reason=error.reason, message=error.message), case.now, look_again=None)
 
 
 def _issue(case: _Case, why: Finding) -> Plan:

@@ -1,11 +1,11 @@
 """The status of a Certificate: what its Secret holds, and what a person should know about it."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from anchorline.api.certificate import CertificateStatus
 from anchorline.api.meta import Condition, ObjectKey
 from anchorline.errors import Reason
-from anchorline.pki import Certificate, KeyAlgorithm, KeySpec
+from anchorline.pki import BACKDATE, Certificate, KeyAlgorithm, KeySpec
 from anchorline.plan import renewals
 from anchorline.plan.actions import Action, Emit, Plan, SetStatus
 from anchorline.plan.findings import Finding, condition, settled, soonest
@@ -96,8 +96,10 @@ def _good(seen: CertificateSeen, leaf: Certificate | None) -> str:
 def _capped(seen: CertificateSeen, leaf: Certificate) -> tuple[str, ...]:
     assert seen.ca is not None  # noqa: S101
     wanted = seen.resource.spec.duration or seen.ca.spec.leaf.duration
-    # A certificate is backdated, so a full one lasts a little longer than was asked for.
-    if leaf.not_after - leaf.not_before >= wanted - timedelta(seconds=1):
+    issuer = renewals.issuer_of(leaf, seen.authority) if seen.authority is not None else None
+    ends_with_issuer = issuer is not None and leaf.not_after >= issuer.certificate.not_after
+    # A certificate is backdated: a full one lasts that much longer than was asked for.
+    if not ends_with_issuer or leaf.not_after - leaf.not_before >= wanted + BACKDATE:
         return ()
     return (f"shortened from {wanted}: no certificate outlives its intermediate",)
 

@@ -10,6 +10,7 @@ from anchorline.api.fields import LabelSelector
 from anchorline.api.privateca import PrivateCA, PrivateCASpec
 from anchorline.errors import Reason
 from anchorline.pki import AlternativeNames, Certificate, within_dns_subtree
+from anchorline.pki.constraints import dns_violation, identities
 from anchorline.plan.findings import Finding
 from anchorline.plan.world import NamespaceSeen
 
@@ -55,19 +56,36 @@ def dns_granted(name: str, namespace: str, patterns: Iterable[str]) -> bool:
     return any(_matcher(pattern, namespace).match(name) for pattern in patterns)
 
 
-def dns_patterns(spec: PrivateCASpec, cluster_domain: str) -> tuple[str, ...]:
+def dns_patterns(spec: PrivateCASpec, namespace: str, cluster_domain: str) -> tuple[str, ...]:
     """Patterns that grant DNS names: the namespace's own services, and what the policy adds."""
-    own = tuple(f"**.{NAMESPACE}.{domain}" for domain in service_domains(cluster_domain))
-    return (*own, *spec.policy.dns_names)
+    domains = service_domains(cluster_domain)
+    own = tuple(f"**.{NAMESPACE}.{domain}" for domain in domains)
+    return (*own, *(each for each in spec.policy.dns_names if not _becomes_services(each, namespace, domains)))
+
+
+def _becomes_services(pattern: str, namespace: str, domains: tuple[str, ...]) -> bool:
+    """Whether a pattern reaches everybody's services only because of how the namespace is called.
+
+    `**.{namespace}` is harmless until somebody makes a namespace `svc`, `**.{namespace}.local` until `cluster`.
+    """
+    written, meant = _ending(pattern), _ending(pattern.replace(NAMESPACE, namespace))
+    return meant != written and any(
+        (within_dns_subtree(domain, meant) or within_dns_subtree(meant, domain))
+        and not within_dns_subtree(written, domain)
+        for domain in domains
+    )
 
 
 @lru_cache(maxsize=1024)
 def _text_matcher(pattern: str, namespace: str) -> re.Pattern[str]:
-    """URI or e-mail pattern: `*` is anything but `/` and `@`, a final `**` is all the rest."""
+    """URI or e-mail pattern: `*` is anything within one part of it, a final `**` is all the rest.
+
+    A part ends at `/` and `@`, and at `?` and `#`: else `https://evil.example?.acme.example/` would be a host of ours.
+    """
     text = pattern.replace(NAMESPACE, namespace)
     rest = text.endswith("**")
     parts = (text[:-2] if rest else text).split("*")
-    return re.compile(r"[^/@]+".join(re.escape(part) for part in parts) + (r".+\Z" if rest else r"\Z"), re.DOTALL)
+    return re.compile(r"[^/@?#]+".join(re.escape(part) for part in parts) + (r".+\Z" if rest else r"\Z"), re.DOTALL)
 
 
 def _text_granted(value: str, namespace: str, patterns: Iterable[str]) -> bool:
@@ -144,7 +162,7 @@ def _refused_names(
     spec: CertificateSpec, names: AlternativeNames, namespace: str, ca: PrivateCA, cluster_domain: str
 ) -> tuple[Finding, ...]:
     policy, name = ca.spec.policy, ca.metadata.name
-    patterns = dns_patterns(ca.spec, cluster_domain)
+    patterns = dns_patterns(ca.spec, namespace, cluster_domain)
     found = [
         _foreign_dns(each, namespace, name, cluster_domain)
         for each in names.dns
@@ -211,23 +229,23 @@ def _refused_request(spec: CertificateSpec, ca: PrivateCA) -> tuple[Finding, ...
     return tuple(found)
 
 
-def outside_constraints(names: AlternativeNames, signer: Certificate) -> tuple[Finding, ...]:
-    """DNS names that the policy grants and yet every client would refuse under this intermediate's constraints."""
-    return tuple(
-        Finding(
-            reason=Reason.CONSTRAINT_VIOLATION,
-            message=(
-                f"DNS name {name} is outside the name constraints of intermediate {signer.common_name} (permitted:"
-                f" {', '.join(signer.permitted_dns) or 'all'}; excluded: {', '.join(signer.excluded_dns) or 'none'}):"
-                " every client would refuse the certificate; widen spec.nameConstraints of the PrivateCA"
-            ),
-        )
-        for name in names.dns
-        if not _inside(name, signer)
+def outside_constraints(names: AlternativeNames, common_name: str, signer: Certificate) -> tuple[Finding, ...]:
+    """Names that the policy grants and yet every client would refuse under this intermediate's constraints.
+
+    The same rule as when it signs, so that nothing is planned that is then refused: a wildcard must not touch what is
+    excluded, and a common name that looks like a DNS name counts where there is no other.
+    """
+    limits = (
+        f"(permitted: {', '.join(signer.permitted_dns) or 'all'}; excluded: {', '.join(signer.excluded_dns) or 'none'})"
     )
-
-
-def _inside(name: str, signer: Certificate) -> bool:
-    if any(within_dns_subtree(name, base) for base in signer.excluded_dns):
-        return False
-    return not signer.permitted_dns or any(within_dns_subtree(name, base) for base in signer.permitted_dns)
+    found = [
+        f"DNS name {name} is outside the name constraints of intermediate {signer.common_name} {limits}:"
+        " every client would refuse the certificate; widen spec.nameConstraints of the PrivateCA"
+        for name in identities(names, common_name)
+        if dns_violation((name,), signer)
+    ]
+    if signer.has_other_constraints and (names.ips or names.uris or names.emails):
+        found.append(
+            f"intermediate {signer.common_name} has name constraints beside DNS: only DNS names are issued by it"
+        )
+    return tuple(Finding(reason=Reason.CONSTRAINT_VIOLATION, message=message) for message in found)

@@ -9,6 +9,8 @@ from anchorline.pki import KeyAlgorithm, KeySpec, RootProfile, Subject, validity
 from anchorline.plan.actions import CreateRoot, RecordRoot
 from anchorline.plan.world import BroughtSeen
 
+MAX_COMMON_NAME = 64
+
 
 def key_spec(key: CAKey) -> KeySpec:
     """The key of a CA, in X.509's words."""
@@ -16,12 +18,15 @@ def key_spec(key: CAKey) -> KeySpec:
 
 
 def subject_of(ca: PrivateCA, what: str) -> Subject:
-    """Distinguished name of a CA certificate; the generation makes a new root's subject new (facts: rule 10)."""
+    """Distinguished name of a CA certificate; the generation makes a new root's subject new (facts: rule 10).
+
+    A long common name gives way to it: 64 characters is all that there is (RFC 5280 appendix A.1).
+    """
     spec = ca.spec.subject
     if spec is None:
         return Subject(common_name=f"{ca.metadata.name} {what}")
     return Subject(
-        common_name=f"{spec.common_name} {what}",
+        common_name=f"{spec.common_name[: MAX_COMMON_NAME - len(what) - 1]} {what}",
         organizations=spec.organizations,
         organizational_units=spec.organizational_units,
         countries=spec.countries,

@@ -59,7 +59,7 @@ def _public(seen: TrustSeen) -> bool:
 def _with(seen: TrustSeen, wanted: TrustBundle, now: datetime) -> Plan:
     store = seen.store
     if isinstance(store, ForeignObject):
-        return Plan(actions=(_refused(seen),), look_again=now + LOOK_AT_FOREIGN_AGAIN)
+        return Plan(actions=(*_unlabelled(seen), _refused(seen)), look_again=now + LOOK_AT_FOREIGN_AGAIN)
     actions: list[Action] = []
     digest = store_digest(wanted, seen.public_digest if _public(seen) else "")
     if store is None or store.digest != digest:
@@ -90,19 +90,23 @@ def _why(wanted: TrustBundle, store: StoreSeen | None) -> str:
 
 def _without(seen: TrustSeen, now: datetime) -> Plan:
     """The label goes at once; the store only after the last pod that has it mounted."""
-    actions: list[Action] = []
-    if seen.namespace.label(naming.TRUST) is not None:
-        actions.append(LabelNamespace(namespace=seen.namespace.name, enabled=False))
+    actions = _unlabelled(seen)
     if not isinstance(seen.store, StoreSeen):
-        return Plan(actions=tuple(actions))
+        return Plan(actions=actions)
     if seen.injected_pods is None or actions:
         # Pods are counted after the label is gone: one that is created in between would not be seen.
-        return Plan(actions=tuple(actions), again=bool(actions), look_again=now + COUNT_PODS_AGAIN)
+        return Plan(actions=actions, again=bool(actions), look_again=now + COUNT_PODS_AGAIN)
     if seen.injected_pods:
         return Plan(actions=tuple(_emptied(seen)), look_again=now + COUNT_PODS_AGAIN)
     return Plan(
         actions=(DeleteTrustStore(namespace=seen.namespace.name, why="the namespace does not ask for it any more"),)
     )
+
+
+def _unlabelled(seen: TrustSeen) -> tuple[Action, ...]:
+    if seen.namespace.label(naming.TRUST) is None:
+        return ()
+    return (LabelNamespace(namespace=seen.namespace.name, enabled=False),)
 
 
 def _emptied(seen: TrustSeen) -> tuple[Action, ...]:
