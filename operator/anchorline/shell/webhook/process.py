@@ -115,6 +115,7 @@ class Webhook:
     async def _serve(self) -> None:
         settings = self._settings
         handler = server.Reviews(self._metrics)
+        server.quiet_collector()
         runner = await server.serve_reviews(handler, self._context, settings.address, settings.port)
         self.ports["reviews"] = server.port_of(runner)
         LOG.info("serving reviews", extra={"port": self.ports["reviews"]})
