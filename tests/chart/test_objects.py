@@ -47,9 +47,33 @@ RULES = {
 }
 
 
+# What Kubernetes adds to its own roles for users; bound to nobody by us.
+USER_RULES = {
+    ("ClusterRole", "anchorline-view"): [rule(naming.GROUP, ["certificates", "privatecas"], READ)],
+    ("ClusterRole", "anchorline-edit"): [
+        rule(naming.GROUP, ["certificates"], ["create", "update", "patch", "delete", "deletecollection"])
+    ],
+}
+
+
+def rules_of(objects: list[dict[str, Any]]) -> dict[tuple[str, str], list[Any]]:
+    """The rules of all roles, by kind and name."""
+    roles = [o for o in objects if o["kind"] in {"Role", "ClusterRole"}]
+    return {(o["kind"], o["metadata"]["name"]): o["rules"] for o in roles}
+
+
 def test_rbac_is_exactly_this() -> None:
-    roles = [o for o in OBJECTS if o["kind"] in {"Role", "ClusterRole"}]
-    assert {(o["kind"], o["metadata"]["name"]): o["rules"] for o in roles} == RULES
+    assert rules_of(OBJECTS) == RULES | USER_RULES
+
+
+def test_rights_over_pods_and_workloads_come_only_with_their_options() -> None:
+    options = ("--set=rotation.nudgePods=true", "--set=rotation.restartWorkloads=true")
+    rules = rules_of(cluster.rendered("--set=crds.enabled=false", *options))["ClusterRole", "anchorline-operator"]
+    added = [each for each in rules if each not in RULES["ClusterRole", "anchorline-operator"]]
+    assert added == [
+        rule("", ["pods"], ["list", "patch"]),
+        rule("apps", ["deployments", "statefulsets", "daemonsets"], ["list", "patch"]),
+    ]
 
 
 def test_each_role_is_bound_to_its_own_account_alone() -> None:

@@ -33,6 +33,9 @@ INJECT_ANNOTATION: Final = f"{GROUP}/inject"
 INJECTED_LABEL: Final = f"{GROUP}/injected"
 ROTATE_ANNOTATION: Final = f"{GROUP}/rotate"
 COMPROMISED_ANNOTATION: Final = f"{GROUP}/compromised"
+RESTART_ANNOTATION: Final = f"{GROUP}/restart-on-rotation"
+RESTARTED_ANNOTATION: Final = f"{GROUP}/restarted-for"
+NUDGED_ANNOTATION: Final = f"{GROUP}/nudged"
 AT_ONCE_ANNOTATION: Final = f"{GROUP}/compromised-now"
 
 # Roles of our Secrets and ConfigMaps.

@@ -30,6 +30,7 @@ class Applier:
     now: Callable[[], datetime]
     identity: str
     issued: Callable[[str], None] = lambda _why: None
+    store_changed: Callable[[str, str], None] = lambda _namespace, _content: None
     said: dict[tuple[ObjectKey, str, str], None] = field(default_factory=dict)
 
     async def apply(self, plan: Plan) -> None:
@@ -180,6 +181,8 @@ class Applier:
             written = await self._create_or_refuse(CONFIG_MAPS, target, obj)
         obj["metadata"]["resourceVersion"] = written["metadata"]["resourceVersion"]
         self.world.stores.put(obj, obj["metadata"]["resourceVersion"])
+        if todo.replaces:
+            self.store_changed(todo.namespace, todo.private.digest)
 
     async def _label(self, todo: actions.LabelNamespace) -> None:
         # Server-side apply of no label at all takes back the one that we applied before.

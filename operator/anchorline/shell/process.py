@@ -22,8 +22,10 @@ from anchorline.shell import handlers, logs
 from anchorline.shell.clock import Clock
 from anchorline.shell.health import Health
 from anchorline.shell.metrics import Metrics
+from anchorline.shell.nudge import Nudger
 from anchorline.shell.planner import Planner
 from anchorline.shell.reconcile import Reconciler
+from anchorline.shell.restarter import Restarter
 from anchorline.shell.settings import Settings, from_arguments, namespace_of
 from anchorline.shell.sweep import sweep
 from anchorline.shell.workqueue import WorkQueue
@@ -72,7 +74,11 @@ class Operator:
         surroundings = Surroundings(namespace=namespace, cluster_domain=settings.cluster_domain)
         self.world = World(client, surroundings, public_roots(), self._queue.add)
         observer = Observer(self.world)
+        self._nudger = Nudger(client) if settings.nudge_pods else None
+        self._restarter = Restarter(self.world, observer) if settings.restart_workloads else None
         applier = Applier(self.world, self._clock.now, settings.identity, metrics.issued)
+        if self._nudger is not None:
+            applier.store_changed = self._nudger.changed
         self._reconciler = Reconciler(
             world=self.world,
             observer=observer,
@@ -86,7 +92,6 @@ class Operator:
         )
         self._elector = Elector(client, namespace, identity=settings.identity)
         self._kopf_ready = asyncio.Event()
-        self._ended = asyncio.Event()
 
     async def run(self) -> None:
         """Run until kopf ends. Our tasks are made before kopf starts: it cancels at its end what came after."""
@@ -143,4 +148,8 @@ class Operator:
         self._metrics.leading(now=True)
         log.info("leading", extra={"identity": self._settings.identity})
         await sweep(self.world, self._queue.add)
-        await self._queue.run(self._reconciler.reconcile, workers=self._settings.workers)
+        async with asyncio.TaskGroup() as group:
+            for part in (self._nudger, self._restarter):
+                if part is not None:
+                    group.create_task(part.run())
+            await self._queue.run(self._reconciler.reconcile, workers=self._settings.workers)

@@ -22,6 +22,8 @@ class Settings:
     leader_elect: bool = True
     identity: str = ""
     workers: int = 16
+    nudge_pods: bool = False
+    restart_workloads: bool = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--identity", default=os.environ.get("POD_NAME", ""), help="name of this process in the Lease")
     parser.add_argument("--workers", type=int, default=16, help="plans that are carried out at the same time")
+    parser.add_argument("--nudge-pods", action="store_true", help="touch injected pods after their trust store changed")
+    parser.add_argument(
+        "--restart-workloads", action="store_true", help="restart workloads that ask for it in a rotation"
+    )
 
 
 def from_arguments(arguments: argparse.Namespace) -> Settings:
@@ -57,6 +63,8 @@ def from_arguments(arguments: argparse.Namespace) -> Settings:
         leader_elect=arguments.leader_elect,
         identity=arguments.identity or f"{socket.gethostname()}-{os.getpid()}",
         workers=arguments.workers,
+        nudge_pods=arguments.nudge_pods,
+        restart_workloads=arguments.restart_workloads,
     )
 
 
