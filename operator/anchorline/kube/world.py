@@ -56,6 +56,7 @@ class World:
             labels=f"{OURS},{naming.ROLE_LABEL}={naming.ROLE_TRUST_STORE}",
             metadata_only=True,
             project=views.store_view,
+            hydrate=self._whole_store,
             on_change=self._store_changed,
         )
         self.namespaces: Cache[NamespaceSeen] = Cache(
@@ -73,6 +74,11 @@ class World:
     def caches(self) -> tuple[Cache[Any], ...]:
         """All caches, to run and to ask for their health."""
         return (self.secrets, self.stores, self.namespaces, self.certificates)
+
+    async def _whole_store(self, name: Name, _metadata: object) -> StoreSeen | None:
+        """Read a trust store whose metadata changed: its content is what decides, and its watch does not carry it."""
+        obj = await self.client.find(CONFIG_MAPS, name[1], name[0])
+        return None if obj is None else views.store_view(obj)
 
     def _store_changed(self, name: Name, old: StoreSeen | None, new: StoreSeen | None) -> None:
         namespace = self.namespaces.get(("", name[0]))
