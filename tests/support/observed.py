@@ -6,7 +6,7 @@ What is seen goes through the operator's own projections (`kube.views`, `kube.ma
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -22,7 +22,7 @@ from anchorline.kube import objects, views
 from anchorline.kube.material import BroughtSecret, brought_secret, material_of
 from anchorline.kube.public_roots import PublicRoots
 from anchorline.plan import policy
-from anchorline.plan.authority import authority_of, trouble, trust_of
+from anchorline.plan.authority import authority_of, lost, trouble, trust_of
 from anchorline.plan.world import (
     Authority,
     AuthoritySeen,
@@ -31,13 +31,12 @@ from anchorline.plan.world import (
     LeafSecret,
     Material,
     NamespaceSeen,
+    RotationSeen,
     StoreCount,
     StoreSeen,
     TrustedCA,
     TrustSeen,
 )
-
-REISSUE_OVER = timedelta(minutes=10)
 
 
 @cache
@@ -132,7 +131,8 @@ class Cluster:
 
     def authority(self, ca: PrivateCA) -> Authority:
         """What a PrivateCA means now."""
-        meaning = authority_of(ca.metadata.name, self.material(ca.metadata.name), self.now, reissue_over=REISSUE_OVER)
+        material, turn = self.material(ca.metadata.name), ca.spec.rotation
+        meaning = authority_of(ca.metadata.name, material, self.now, reissue_over=turn.reissue_over, paused=turn.paused)
         if meaning.signer is None and not meaning.problem:
             return replace(meaning, problem=_said(ca))
         return meaning
@@ -146,10 +146,16 @@ class Cluster:
             resource=ca,
             material=self.material(name),
             stores=self._stores(ca),
+            rotation=self.rotation_seen(ca),
             foreign=self._foreign(name),
             public_roots=public_roots().version,
             cluster_domain=self.cluster_domain,
         )
+
+    def rotation_seen(self, ca: PrivateCA) -> RotationSeen:
+        """What the gates of a rotation look at: for a world that rotates to say."""
+        _ = ca
+        return RotationSeen()
 
     def _foreign(self, name: str) -> str:
         places = (naming.root_secret(name, 0)[:-1], naming.intermediate_secret(name, 0, 0)[:-3])
@@ -166,10 +172,11 @@ class Cluster:
     def _stores(self, ca: PrivateCA) -> StoreCount:
         wanted = set(trust_of(self.material(ca.metadata.name), self.now).fingerprints)
         asking = self.asking(ca)
-        missing = [each.name for each in asking if not wanted <= set(self._private_roots(each.name))]
+        missing = [each.name for each in asking if not wanted <= set(self.private_roots(each.name))]
         return StoreCount(wanted=len(asking), missing=tuple(sorted(missing)))
 
-    def _private_roots(self, space: str) -> tuple[str, ...]:
+    def private_roots(self, space: str) -> tuple[str, ...]:
+        """Fingerprints of the private roots in the trust store of a namespace."""
         store = self.store(space)
         return store.private.fingerprints if isinstance(store, StoreSeen) else ()
 
@@ -246,7 +253,7 @@ class Cluster:
 
     def _trusted(self, name: str, seen: NamespaceSeen) -> TrustedCA:
         ca, material = self.private_ca(name), self.material(name)
-        found = trouble(material)
+        found = trouble(material) or (lost(ca, material) if ca is not None else None)
         return TrustedCA(
             name=name,
             trust=trust_of(material, self.now),

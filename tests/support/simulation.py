@@ -271,6 +271,12 @@ class World(Cluster):
             if (served := _served(self.api.objects[key]))[1][0].valid_at(self.now)
         }
 
+    def condition(self, key: ObjectKey, kind: str = "Ready") -> Object:
+        """A condition of one of our own objects, as users read it."""
+        conditions = self.api.get(key).get("status", {}).get("conditions", ())
+        found: Object = next((each for each in conditions if each["type"] == kind), {})
+        return found
+
     def failures(self) -> list[str]:
         """Live leaves that do not verify under their own ca.crt, or a trust store that has roots of their CA (P2)."""
         found: list[str] = []
@@ -302,6 +308,13 @@ class World(Cluster):
         except pki.ChainError as error:
             return (error.message,)
         return ()
+
+
+def settled(*given: Object) -> World:
+    """A world of these objects in which nothing is left to do."""
+    world = World()
+    world.put(*given)
+    return world.settle()
 
 
 def _served(obj: Object) -> tuple[str, tuple[pki.Certificate, ...], pki.TrustBundle]:

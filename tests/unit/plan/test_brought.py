@@ -1,0 +1,142 @@
+"""A CA that a user brings in a Secret: recorded, used, never changed, or refused with a sentence."""
+
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from tests.support import builders, certificates
+from tests.support.builders import OPERATOR_NAMESPACE, a_certificate, a_namespace
+from tests.support.certificates import DAY, NOW, YEAR
+from tests.support.simulation import World, settled
+
+from anchorline import pki
+from anchorline.api import naming
+from anchorline.api.meta import ObjectKey
+
+CA = ObjectKey("PrivateCA", "", "internal")
+ROOT = "internal-root-1"
+
+
+def secret(name: str) -> ObjectKey:
+    return ObjectKey("Secret", OPERATOR_NAMESPACE, name)
+
+
+def ready(world: World) -> tuple[str, str, str]:
+    found = world.condition(CA)
+    return found["status"], found["reason"], found["message"]
+
+
+def intermediates(world: World) -> list[pki.Certificate]:
+    return [made for name, made in world.made.items() if "-intermediate-" in name]
+
+
+def a_brought_root(root: pki.Issuer, **rest: object) -> tuple[builders.Object, builders.Object]:
+    return builders.a_brought_secret([root.certificate], root.key), builders.a_brought_ca(**rest)  # type: ignore[arg-type]
+
+
+def test_a_brought_root_is_recorded_without_its_key_and_signs_an_intermediate() -> None:
+    root = certificates.a_root()
+    world = settled(*a_brought_root(root), a_namespace(trust="internal"), a_certificate())
+    assert world.made[ROOT] == root.certificate
+    assert set(world.api.get(secret(ROOT))["data"]) == {naming.TLS_CERT}
+    assert intermediates(world)[0].is_issued_by(root.certificate)
+    assert len(world.leaves()) == 1
+    world.verify_all()
+
+
+@pytest.mark.parametrize("in_one_file", [True, False])
+def test_a_brought_intermediate_signs_itself_with_its_chain_up_to_the_root(in_one_file: bool) -> None:
+    root = certificates.a_root()
+    middle = certificates.an_intermediate(root, "Middle", certificates.ec_key(7), permitted=(), path_length=1)
+    signer = certificates.an_intermediate(middle)
+    chain = [signer.certificate, middle.certificate]
+    brought = builders.a_brought_secret(
+        [*chain, root.certificate] if in_one_file else chain,
+        signer.key,
+        above=[] if in_one_file else [root.certificate],
+    )
+    world = settled(brought, builders.a_brought_ca(), a_namespace(trust="internal"), a_certificate())
+    ((_, served, roots),) = world.leaves().values()
+    assert served[1:] == tuple(chain)
+    assert tuple(roots) == (root.certificate,)
+    assert intermediates(world) == []
+    world.verify_all()
+
+
+def brought_faults() -> dict[str, tuple[builders.Object | None, str, str]]:
+    chain = certificates.a_chain()
+    root, lower = chain.root, chain.intermediate
+    old = certificates.a_root(not_before=NOW - 2 * DAY, not_after=NOW - DAY)
+    young = certificates.a_root(not_before=NOW + DAY)
+    other = certificates.a_root("Other", certificates.ec_key(8))
+    narrow, silent = handmade(root.key, path_length=0), handmade(root.key, signs=False)
+    bring = builders.a_brought_secret
+    certificate = [lower.certificate, root.certificate]
+    return {
+        "nothing there": (None, "SecretNotFound", "Secret brought of spec.root.secretName is not in the operator's"),
+        "no certificate": (builders.a_secret("brought", tls_key=root.key.to_pem()), "CorruptMaterial", "tls.crt"),
+        "no key": (builders.a_secret("brought", tls_crt=root.certificate.pem), "CorruptMaterial", "tls.key is missing"),
+        "other key": (bring([root.certificate], lower.key), "KeyMismatch", "tls.key does not belong to the first"),
+        "a leaf": (bring([chain.leaf, *certificate], chain.leaf_key), "NotACertificateAuthority", "is not a CA"),
+        "expired": (bring([old.certificate], old.key), "NotACertificateAuthority", "expired at 2026-05-31T12:00:00Z"),
+        "not yet": (bring([young.certificate], young.key), "NotACertificateAuthority", "is not valid before"),
+        "no root": (bring([lower.certificate], lower.key), "MaterialIncomplete", "which is not self-signed"),
+        "wrong order": (
+            bring([lower.certificate, other.certificate], lower.key),
+            "MaterialIncomplete",
+            "CN=Acme Internal Intermediate 1,O=Acme was not signed by CN=Other,O=Acme",
+        ),
+        "narrow": (
+            bring([narrow], root.key),
+            "NotACertificateAuthority",
+            "pathLenConstraint is 0",
+        ),
+        "no signing": (
+            bring([silent], root.key),
+            "NotACertificateAuthority",
+            "keyCertSign is missing",
+        ),
+    }
+
+
+def handmade(key: pki.PrivateKey, *, path_length: int | None = None, signs: bool = True) -> pki.Certificate:
+    """A root as others make them."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Handmade")])
+    usage = x509.KeyUsage(not signs, False, False, False, False, signs, signs, False, False)
+    builder = (
+        x509.CertificateBuilder(name, name, key.signing_key.public_key(), 5, NOW - DAY, NOW + YEAR)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        .add_extension(usage, critical=True)
+    )
+    return pki.Certificate.wrap(builder.sign(key.signing_key, hashes.SHA256()))
+
+
+@pytest.mark.parametrize("case", brought_faults())
+def test_what_is_wrong_with_a_brought_ca_is_said_and_nothing_is_made(case: str) -> None:
+    brought, reason, sentence = brought_faults()[case]
+    world = settled(builders.a_brought_ca(), *filter(None, [brought]))
+    assert ready(world)[:2] == ("False", reason)
+    assert sentence in ready(world)[2]
+    assert world.made == {}
+
+
+def test_a_brought_secret_is_never_changed() -> None:
+    world = settled(*a_brought_root(certificates.a_root(), deletionPolicy="Delete"), a_namespace(), a_certificate())
+    before = world.api.get(secret("brought"))
+    world.delete("PrivateCA", "internal")
+    world.settle(NOW + 40 * DAY)
+    assert world.api.get(secret("brought")) == before
+
+
+def test_a_brought_ca_is_looked_at_every_minute() -> None:
+    assert settled(*a_brought_root(certificates.a_root())).plan(CA).look_again == NOW + timedelta(minutes=1)
+
+
+def test_a_subject_that_we_would_not_write_is_read_all_the_same() -> None:
+    key = certificates.ec_key(1)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "x" * 65, _validate=False)])
+    builder = x509.CertificateBuilder(name, name, key.signing_key.public_key(), 5, NOW - DAY, NOW + YEAR)  # type: ignore[arg-type]
+    root = pki.Certificate.wrap(builder.sign(key.signing_key, hashes.SHA256()))  # type: ignore[arg-type]
+    world = settled(builders.a_brought_secret([root], key), builders.a_brought_ca())
+    assert ready(world)[1] == "NotACertificateAuthority"
