@@ -33,7 +33,7 @@ def _older(pod: Mapping[str, Any], readable: datetime) -> bool:
 
 
 def _asked(obj: Mapping[str, Any]) -> bool:
-    return (obj["metadata"].get("annotations") or {}).get(naming.RESTART_ANNOTATION, "").lower() == "true"
+    return str((obj["metadata"].get("annotations") or {}).get(naming.RESTART_ANNOTATION)).lower() == "true"
 
 
 def _workload(resource: Resource, obj: Mapping[str, Any], old: list[dict[str, Any]]) -> Workload:
