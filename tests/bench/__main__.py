@@ -1,0 +1,63 @@
+"""`python -m tests.bench`: what issue 3 section 4 and issue 4 ask for, measured in one run against the raw API server.
+
+Each scenario has a control plane of its own; what is compared with each other was measured on the same one. Writes are
+counted in its audit log, CPU and memory by the kernel. Two cores that others use too make every single number noisy:
+believe the ratios.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+from pathlib import Path
+
+import uvloop
+from tests.bench import certificates, figures, stores, webhook
+from tests.bench.figures import Figure, Sheet
+
+SCENARIOS = ("certificates", "many", "stores", "webhook")
+SCALES = {"small": (200, 1000, 100), "full": (1000, 10_000, 1000)}
+
+
+async def _webhook(sheet: Sheet) -> None:
+    found = await asyncio.to_thread(webhook.measure)
+    sheet.least("reviews a second, one process", found["reviews_per_second"], 5000, "/s")
+    sheet.most("p99 at 1,000 a second", found["p99_ms_at_rate"], 5.0, "ms")
+    sheet.note("server CPU for each", found["server_cpu_us_per_review"], "us")
+
+
+async def _run(chosen: list[str], scale: str) -> list[Figure]:
+    found: list[Figure] = []
+    few, many, namespaces = SCALES[scale]
+    cost: float | None = None
+    if "certificates" in chosen:
+        cost = await certificates.few(Sheet("certificates", found), few)
+    if "many" in chosen:
+        await certificates.many(Sheet("many", found), many, cost)
+    if "stores" in chosen:
+        await stores.spread_root(Sheet("stores", found), namespaces)
+    if "webhook" in chosen:
+        await _webhook(Sheet("webhook", found))
+    return found
+
+
+def main() -> None:
+    """Run the scenarios, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--only", action="append", choices=SCENARIOS, help="this scenario (may be given again)")
+    parser.add_argument("--scale", choices=SCALES, default="full", help="small: a fifth to a tenth of everything")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON too")
+    arguments = parser.parse_args()
+    load = os.getloadavg()[0]
+    print(f"{os.cpu_count()} cores, load {load:.1f}, Python {platform.python_version()}, scale {arguments.scale}")
+    found = uvloop.run(_run(arguments.only or list(SCENARIOS), arguments.scale))
+    if arguments.json:
+        figures.write(found, arguments.json)
+    missed = [each for each in found if each.met is False]
+    print(f"{sum(each.met is True for each in found)} targets met, {len(missed)} missed")
+    for each in missed:
+        print(figures.line(each))
+
+
+if __name__ == "__main__":
+    main()
