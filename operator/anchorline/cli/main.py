@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from anchorline import __version__
-from anchorline.cli import crds, lab, plan, rotate
+from anchorline.cli import crds, demo, lab, plan, rotate
 from anchorline.errors import AnchorlineError
 
 
@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     rotate.register(sub)
     crds.register(sub)
     lab.register(sub)
+    demo.register(sub)
     version = sub.add_parser("version", help="print the version")
     version.set_defaults(func=_version)
     return top
