@@ -10,8 +10,8 @@ from anchorline.api.fields import DeletionPolicy
 from anchorline.api.meta import ObjectKey
 from anchorline.errors import InvalidSpec, Reason
 from anchorline.pki import Certificate, LeafProfile, validity
-from anchorline.plan import policy
-from anchorline.plan.actions import Action, AnnotateAuthority, Emit, IssueLeaf, Plan, RewriteLeaf, SecretShape
+from anchorline.plan import certificate_events, policy
+from anchorline.plan.actions import Action, AnnotateAuthority, IssueLeaf, Plan, RewriteLeaf, SecretShape
 from anchorline.plan.certificate_status import status_plan
 from anchorline.plan.findings import Finding, soonest
 from anchorline.plan.leaf_request import LeafRequest, leaf_request
@@ -218,7 +218,13 @@ def _issue(case: _Case, why: Finding) -> Plan:
         why=f"{why.reason}: {why.message}",
     )
     return Plan(
-        actions=(*_horizon(signer, not_after, case.now), issue, *_capped(case, not_after, capped=capped)), again=True
+        actions=(
+            *_horizon(signer, not_after, case.now),
+            issue,
+            *certificate_events.replaced(case.seen, why),
+            *(certificate_events.capped(case.seen, case.request.duration, signer, not_after) if capped else ()),
+        ),
+        again=True,
     )
 
 
@@ -232,25 +238,6 @@ def _horizon(signer: Signer, not_after: datetime, now: datetime) -> tuple[Action
             secret=signer.horizon_secret,
             annotations=((naming.ISSUED_UNTIL_ANNOTATION, f"{until:%Y-%m-%dT%H:%M:%SZ}"),),
             why="certificates issued by it may last until then",
-        ),
-    )
-
-
-def _capped(case: _Case, not_after: datetime, *, capped: bool) -> tuple[Action, ...]:
-    if not capped:
-        return ()
-    meta = case.seen.resource.metadata
-    return (
-        Emit(
-            about=ObjectKey("Certificate", meta.namespace, meta.name),
-            uid=meta.uid,
-            warning=True,
-            reason="DurationCapped",
-            note=(
-                f"asked for {case.request.duration}, issued until {not_after:%Y-%m-%dT%H:%M:%SZ}: no certificate"
-                f" outlives its intermediate {case.signer.secret}"
-            ),
-            action="Issue",
         ),
     )
 
