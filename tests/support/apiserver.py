@@ -56,7 +56,7 @@ class ApiServer:
         key = key_of(obj)
         if key in self.objects:
             raise Refused(409, f"{key} already exists")
-        meta = {**obj["metadata"], "uid": f"uid-{self.versions + 1}", "creationTimestamp": codec.format_time(now)}
+        meta = {**obj["metadata"], "uid": f"uid-{self.versions + 1:06}", "creationTimestamp": codec.format_time(now)}
         return self._keep(key, {**obj, "metadata": {**meta, "generation": 1}})
 
     def replace(self, obj: Object) -> Object:

@@ -152,7 +152,7 @@ class World(Cluster):
             case actions.RecordRetired():
                 self._create_authority(objects.retired_root(OPERATOR_NAMESPACE, action))
             case actions.DeleteAuthority():
-                self.delete("Secret", action.secret, OPERATOR_NAMESPACE)
+                self._delete_authority(action)
             case actions.IssueLeaf():
                 self._issue(action)
             case actions.RewriteLeaf():
@@ -220,6 +220,13 @@ class World(Cluster):
         key, issuer = self.new_key(todo.key), self.issuer(todo.root_secret)
         made = pki.sign_intermediate(todo.profile, key.public_key_der, issuer, serial=self.serial())
         self._create_authority(objects.intermediate(OPERATOR_NAMESPACE, todo, made, key))
+
+    def _delete_authority(self, todo: actions.DeleteAuthority) -> None:
+        key = ObjectKey("Secret", OPERATOR_NAMESPACE, todo.secret)
+        view = self.view(self.api.get(key), views.authority_secret)
+        self.api.delete(key)
+        if self.private_ca(view.authority) is None:
+            del self.made[todo.secret]  # a CA that comes back under this name is another one
 
     def _annotate_authority(self, todo: actions.AnnotateAuthority) -> None:
         obj = self.api.get(ObjectKey("Secret", OPERATOR_NAMESPACE, todo.secret))
