@@ -1,4 +1,4 @@
-"""`anchorline lab up | down | status`: a Kubernetes control plane on this machine, for people."""
+"""`anchorline lab up | load | down | status`: a Kubernetes control plane or node on this machine, for people."""
 
 import argparse
 import sys
@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from anchorline import errors
-from anchorline.lab import binaries, children, controlplane, folder, places, progress, versions
+from anchorline.lab import binaries, children, controlplane, folder, node, places, progress, versions
+from anchorline.lab.node.node import processes
 
 _MIB = 2**20
 
@@ -15,10 +16,13 @@ _MIB = 2**20
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the `lab` command; each of its commands sets `func`, which takes the namespace and returns the exit code."""
     lab = subparsers.add_parser("lab", help="a Kubernetes control plane on this machine, to try Anchorline on")
-    commands = lab.add_subparsers(dest="lab_command", required=True, metavar="up|down|status")
+    commands = lab.add_subparsers(dest="lab_command", required=True, metavar="up|load|down|status")
     up = _command(commands, "up", "start etcd, kube-apiserver and kube-controller-manager on loopback", _up)
     up.add_argument("--port", type=int, help="port of the API server (default: a free one)")
     up.add_argument("--fsync", action="store_true", help="let etcd write to the disk before it answers (slower)")
+    up.add_argument("--node", action="store_true", help="with a real node: kubelet, containerd, DNS (Debian, root)")
+    load = _command(commands, "load", "load an image archive into the node", _load)
+    load.add_argument("archive", type=Path, metavar="ARCHIVE", help="an OCI or docker archive")
     _command(commands, "down", "stop everything and remove the folder", _down)
     _command(commands, "status", "tell what runs, where, since when and how large", _status)
 
@@ -64,10 +68,18 @@ def _up(arguments: argparse.Namespace) -> int:
         print(f"removing what a crashed lab left in {where.root}", file=sys.stderr)
         where.remove()
     began = time.monotonic()
-    plane = controlplane.ControlPlane.started(directory=where.root, fsync=arguments.fsync, port=arguments.port)
+    kind = node.Node if arguments.node else controlplane.ControlPlane
+    plane = kind.started(directory=where.root, fsync=arguments.fsync, port=arguments.port)
     plane.detach()
     print(f"up after {time.monotonic() - began:.1f} s: {plane.server}")
     _next_steps(where, arguments)
+    return 0
+
+
+def _load(arguments: argparse.Namespace) -> int:
+    """Load images; a pod finds them with `imagePullPolicy: IfNotPresent` or `Never`."""
+    for name in node.load(_folder(arguments), arguments.archive):
+        print(f"loaded {name}")
     return 0
 
 
@@ -105,15 +117,18 @@ def _status(arguments: argparse.Namespace) -> int:
     print(f"up since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(state.since))} ({age}) at {state.server}")
     print(f"kubeconfig: {where.kubeconfig}\n")
     print(f"{'COMPONENT':<25} {'VERSION':<9} {'PORT':>5} {'PID':>7} {'RSS':>8}")
+    numbers = processes(where)
     for component in state.components:
-        print(_line(component))
+        print(_line(component, numbers.get(component.pid, component.pid)))
     return 1 if any(component.exit_code is not None for component in state.components) else 0
 
 
-def _line(component: folder.ComponentState) -> str:
-    seen = binaries.version_of(versions.binary(component.name), Path(component.binary))
-    resident = children.resident_bytes(component.pid)
+def _line(component: folder.ComponentState, pid: int) -> str:
+    # Debian's programs are not in the table of what is built, and are asked the common way.
+    known = versions.BINARIES.get(component.name, versions.BINARIES["etcd"])
+    seen = binaries.version_of(known, Path(component.binary))
+    resident = children.resident_bytes(pid)
     memory = f"{resident / _MIB:.0f} MiB" if resident else "-"
     ended = "" if component.exit_code is None else f"  ended with exit code {component.exit_code}"
     version = str(seen or "?")
-    return f"{component.name:<25} {version:<9} {component.port:>5} {component.pid:>7} {memory:>8}{ended}"
+    return f"{component.name:<25} {version:<9} {component.port or '-':>5} {pid:>7} {memory:>8}{ended}"

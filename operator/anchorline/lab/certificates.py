@@ -24,7 +24,7 @@ SERVING_NAMES = (
     "kubernetes.default.svc",
     "kubernetes.default.svc.cluster.local",
 )
-SERVING_ADDRESSES = ("127.0.0.1", "10.96.0.1")
+SERVING_ADDRESSES = ("127.0.0.1", "10.96.0.1", "172.30.0.1")  # the last one is the kubelet's, where there is one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

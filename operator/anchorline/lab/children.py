@@ -48,8 +48,11 @@ class Child:
         """Whether there is a living process."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self) -> None:
-        """Start the process. Raises `ClusterError` when it cannot be started at all."""
+    def start(self, *, keep: tuple[int, ...] = ()) -> None:
+        """Start the process, which inherits the open files `keep`.
+
+        Raises `ClusterError` when it cannot be started at all.
+        """
         with self._folder.log(self.component.name).open("ab") as log:
             try:
                 # The supervisor has one thread, so running code between fork and exec is safe here.
@@ -61,6 +64,7 @@ class Child:
                     cwd=self._folder.root,
                     preexec_fn=_die_with_parent,  # noqa: PLW1509
                     start_new_session=True,
+                    pass_fds=keep,
                 )
             except OSError as error:
                 raise errors.ClusterError(f"{self.component.command[0]} could not be started: {error}.") from error

@@ -2,7 +2,8 @@
 
 import random
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anchorline import errors
@@ -53,11 +54,18 @@ class Component:
     command: tuple[str, ...]
     port: int
     ready_path: str
+    scheme: str = "https"
 
     @property
     def ready_url(self) -> str:
         """The address that answers 200 when the component is ready."""
-        return f"https://{LOOPBACK}:{self.port}{self.ready_path}"
+        return f"{self.scheme}://{LOOPBACK}:{self.port}{self.ready_path}"
+
+    def with_flags(self, **flags: object) -> "Component":
+        """Return the same program with some flags set otherwise; a dash is written as an underscore."""
+        changed = {f"--{name.replace('_', '-')}": value for name, value in flags.items()}
+        kept = [word for word in self.command if word.partition("=")[0] not in changed]
+        return replace(self, command=(*kept, *(f"{flag}={value}" for flag, value in changed.items())))
 
 
 def free_ports(apiserver: int | None) -> Ports:
@@ -114,7 +122,7 @@ def _etcd(folder: Folder, ports: Ports, binary: Path, *, fsync: bool) -> Compone
         "log-level": "warn",
         **({} if fsync else {"unsafe-no-fsync": "true"}),
     }
-    return Component(name="etcd", command=_command(binary, flags), port=ports.etcd, ready_path="/health")
+    return Component(name="etcd", command=command(binary, flags), port=ports.etcd, ready_path="/health")
 
 
 def _apiserver(folder: Folder, ports: Ports, binary: Path) -> Component:
@@ -143,7 +151,7 @@ def _apiserver(folder: Folder, ports: Ports, binary: Path) -> Component:
         "max-mutating-requests-inflight": 1000,
         **_audit_flags(folder),
     }
-    return Component(name="kube-apiserver", command=_command(binary, flags), port=ports.apiserver, ready_path="/readyz")
+    return Component(name="kube-apiserver", command=command(binary, flags), port=ports.apiserver, ready_path="/readyz")
 
 
 def _audit_flags(folder: Folder) -> dict[str, object]:
@@ -172,11 +180,12 @@ def _controller_manager(folder: Folder, ports: Ports, binary: Path) -> Component
     }
     return Component(
         name="kube-controller-manager",
-        command=_command(binary, flags),
+        command=command(binary, flags),
         port=ports.controller_manager,
         ready_path="/healthz",
     )
 
 
-def _command(binary: Path, flags: dict[str, object]) -> tuple[str, ...]:
+def command(binary: Path, flags: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the command line of a program with its flags."""
     return (str(binary), *(f"--{flag}={value}" for flag, value in flags.items()))

@@ -76,14 +76,14 @@ class ControlPlane(Cluster):
 
     def stop(self, component: str, *, kill: bool = False) -> None:
         """Stop one component, politely or with SIGKILL. Raises `InvalidSpec` for one that there is not."""
-        self._supervisor.tell(f"{'kill' if kill else 'stop'} {_known(component)}")
+        self._supervisor.tell(f"{'kill' if kill else 'stop'} {self._known(component)}")
 
     def start(self, component: str) -> None:
         """Start a stopped component again, on the same port and data, and wait until it is ready.
 
         Raises `InvalidSpec` for a component that there is not, `ClusterError` when it does not come up.
         """
-        self._supervisor.tell(f"start {_known(component)}")
+        self._supervisor.tell(f"start {self._known(component)}")
 
     def detach(self) -> None:
         """Let the control plane run on after this process, until `down` of its folder."""
@@ -92,6 +92,12 @@ class ControlPlane(Cluster):
     def close(self) -> None:
         """Stop everything and remove the folder; nothing after `detach`."""
         self._supervisor.close()
+
+    def _known(self, component: str) -> str:
+        names = [each.name for each in read_state(self._folder).components]
+        if component not in names:
+            raise errors.InvalidSpec(f"The lab has no component {component!r}; it has {', '.join(names)}.")
+        return component
 
     def environment(self) -> dict[str, str]:
         """Return an environment in which kubectl and helm keep their own files in the lab's folder too."""
@@ -127,9 +133,3 @@ def _end(supervisor: int, folder: Folder) -> None:
         raise errors.ClusterError(
             f"The lab in {folder.root} did not end within {_DOWN_SECONDS:.0f} s; end process {supervisor} by hand."
         )
-
-
-def _known(component: str) -> str:
-    if component not in components.NAMES:
-        raise errors.InvalidSpec(f"The lab has no component {component!r}; it has {', '.join(components.NAMES)}.")
-    return component

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from anchorline.lab.folder import Folder
 
@@ -9,6 +10,8 @@ from anchorline.lab.folder import Folder
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What a caller wants: where, which programs, how durable, until when it must be ready (seconds)."""
+
+    module: ClassVar[str] = "anchorline.lab.supervise"
 
     directory: str
     binaries: dict[str, str]

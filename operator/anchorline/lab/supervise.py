@@ -13,7 +13,9 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from anchorline import errors
 from anchorline.lab import components, locks, material
@@ -24,6 +26,8 @@ from anchorline.lab.order import Order
 _TICK_SECONDS = 0.25
 _READY_TICK_SECONDS = 0.05
 _LOCK_SECONDS = 3.0
+
+OrderT = TypeVar("OrderT", bound=Order)
 
 
 class Abandoned(Exception):
@@ -84,8 +88,7 @@ class Supervisor:
         self._server = f"https://{components.LOOPBACK}:{ports.apiserver}"
         material.fill(self._folder, self._server, dt.datetime.fromtimestamp(time.time(), tz=dt.UTC))
         binaries = {name: Path(path) for name, path in order.binaries.items()}
-        found = components.all_of(self._folder, ports, binaries, fsync=order.fsync)
-        self._children = {component.name: Child(component, self._folder) for component in found}
+        self._children = {each.name: Child(each, self._folder) for each in self._components(ports, binaries)}
         self._probe = Probe(self._folder)
         self._since = time.time()
         self._written: State | None = None
@@ -114,6 +117,14 @@ class Supervisor:
         for child in reversed(self._children.values()):
             child.stop(kill=True)
 
+    def _components(self, ports: components.Ports, binaries: dict[str, Path]) -> tuple[components.Component, ...]:
+        """Return what runs here."""
+        return components.all_of(self._folder, ports, binaries, fsync=self._order.fsync)
+
+    def _process(self) -> int:
+        """Return the process that ends the lab when it is told to."""
+        return os.getpid()
+
     def _obey(self, line: str) -> None:
         verb, _, name = line.partition(" ")
         try:
@@ -129,7 +140,7 @@ class Supervisor:
             self._write_state()
             self._caller.answer("ok")
         except errors.AnchorlineError as error:
-            self._caller.answer(_error(error))
+            self._caller.answer(error_line(error))
 
     def _start(self, name: str) -> None:
         if not self._children[name].running:
@@ -140,9 +151,14 @@ class Supervisor:
 
     def _await(self, name: str, url: str | None = None) -> None:
         """Wait until a component answers. Raises `ClusterError` when it ends instead, or the deadline passes."""
+        address = url or self._children[name].component.ready_url
+        self._until(name, lambda: self._probe.answers(address))
+
+    def _until(self, name: str, ready: Callable[[], bool]) -> None:
+        """Wait until `ready`; otherwise as `_await`."""
         child = self._children[name]
         end = time.monotonic() + self._order.deadline
-        while not self._probe.answers(url or child.component.ready_url):
+        while not ready():
             for other in self._children.values():
                 if other.pid and not other.running and (other is child or name == "kube-apiserver"):
                     raise errors.ClusterError(_ended(other))
@@ -164,7 +180,7 @@ class Supervisor:
             )
             for name, child in self._children.items()
         )
-        state = State(supervisor=os.getpid(), server=self._server, since=self._since, components=states)
+        state = State(supervisor=self._process(), server=self._server, since=self._since, components=states)
         if state != self._written:
             state.write(self._folder.state)
             self._written = state
@@ -175,22 +191,22 @@ def main(argument: str) -> int:
     order = Order(**json.loads(argument))
     caller = Caller(order.caller)
     try:
-        _prepare(order.folder)
+        prepare(order.folder)
         with locks.held(order.folder.lock, "another lab in this folder", deadline_seconds=_LOCK_SECONDS):
             try:
-                _run(order, caller)
+                run(order, caller, Supervisor)
             finally:
                 order.folder.remove()
     except Abandoned:
         return 0
     except errors.AnchorlineError as error:
-        caller.answer(_error(error))
+        caller.answer(error_line(error))
     except OSError as error:
-        caller.answer(_error(_disk(error, order.folder)))
+        caller.answer(error_line(disk_error(error, order.folder)))
     return 1
 
 
-def _prepare(folder: Folder) -> None:
+def prepare(folder: Folder) -> None:
     """Make the folder, or take an empty one. Raises `InvalidSpec` for a folder with something in it."""
     folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.root.iterdir()):
@@ -199,12 +215,12 @@ def _prepare(folder: Folder) -> None:
     os.umask(0o077)
 
 
-def _run(order: Order, caller: Caller) -> None:
+def run(order: OrderT, caller: Caller, kind: Callable[[OrderT, Caller], Supervisor]) -> None:
     """Start, serve, end."""
     log = os.open(order.folder.log("supervisor"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 2)
     os.close(log)
-    supervisor = Supervisor(order, caller)
+    supervisor = kind(order, caller)
     try:
         supervisor.bring_up()
         caller.answer("ok")
@@ -213,7 +229,8 @@ def _run(order: Order, caller: Caller) -> None:
         supervisor.end()
 
 
-def _error(error: errors.AnchorlineError) -> str:
+def error_line(error: errors.AnchorlineError) -> str:
+    """Return the answer that names an error."""
     return "error " + json.dumps([type(error).__name__, error.message])
 
 
@@ -224,7 +241,8 @@ def _ended(child: Child) -> str:
     )
 
 
-def _disk(error: OSError, folder: Folder) -> errors.AnchorlineError:
+def disk_error(error: OSError, folder: Folder) -> errors.AnchorlineError:
+    """Return what a person can do about a folder that cannot be used."""
     if error.errno == errno.ENOSPC:
         return errors.NotReady(f"The disk of {folder.root} is full; free some room, or choose another --dir.")
     return errors.NotReady(f"The lab's folder {folder.root} cannot be used: {error}; choose another --dir.")

@@ -27,7 +27,7 @@ class Supervisor:
         self._unread = b""
         self._released = False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "anchorline.lab.supervise", json.dumps(asdict(order))],
+            [sys.executable, "-m", order.module, json.dumps(asdict(order))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

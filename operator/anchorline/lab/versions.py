@@ -63,6 +63,7 @@ def _kubernetes_ldflags(version: Version) -> str:
 _KUBERNETES = Version(major=1, minor=37, patch=2)
 _ETCD = Version(major=3, minor=7, patch=3)
 _HELM = Version(major=4, minor=3, patch=1)
+_COREDNS = Version(major=1, minor=15, patch=0)
 
 KUBE = Module(
     folder="kube",
@@ -79,7 +80,14 @@ HELM = Module(
     cache_name=f"helm-v{_HELM}",
     ldflags=f"-s -w -X helm.sh/helm/v4/internal/version.version=v{_HELM}",
 )
-MODULES = (ETCD, KUBE, HELM)
+COREDNS = Module(
+    folder="coredns", requires="github.com/coredns/coredns", version=_COREDNS, cache_name=f"coredns-v{_COREDNS}"
+)
+MODULES = (ETCD, KUBE, HELM, COREDNS)
+
+# Our own program, a dozen lines: it pins no module, so its version is only a name in the cache.
+_PAUSE = Version(major=1, minor=0, patch=0)
+PAUSE = Module(folder="pause", requires="", version=_PAUSE, cache_name=f"pause-v{_PAUSE}")
 
 
 def _kube(name: str, rule: Rule = Rule.SAME_MINOR, question: tuple[str, ...] = ("--version",)) -> Binary:
@@ -103,6 +111,8 @@ BINARIES = {
         _kube("kube-scheduler"),
         _kube("kubelet"),
         _kube("kube-proxy"),
+        Binary(name="coredns", module=COREDNS, package=".", rule=Rule.SAME_MINOR, question=("-version",)),
+        Binary(name="pause", module=PAUSE, package=".", rule=Rule.SAME_MINOR),
     )
 }
 

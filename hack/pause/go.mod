@@ -1,0 +1,3 @@
+module anchorline.dev/hack/pause
+
+go 1.26.0

@@ -1,0 +1,99 @@
+"""What the machine must be and have for a node: root, Debian, cgroup v1, and some of Debian's packages."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from anchorline import errors
+from anchorline.lab import locks, places
+
+PACKAGES = (
+    "containerd",
+    "runc",
+    "containernetworking-plugins",
+    "iptables",
+    "nftables",
+    "conntrack",
+    "ipset",
+    "iproute2",
+    "ethtool",
+    "socat",
+    "kmod",
+)
+_INSTALL_SECONDS = 900
+_POLICY = Path("/usr/sbin/policy-rc.d")
+_INSTEAD = "use a cluster that you have: KUBECONFIG of kind or k3d"
+
+
+def require() -> None:
+    """Raise `NotReady`, with what to do instead, where a node cannot run; install what is only missing."""
+    refusal = why_not()
+    if refusal:
+        raise errors.NotReady(refusal)
+    require_packages(PACKAGES)
+
+
+def why_not() -> str | None:
+    """Say in one sentence why there can be no node on this machine; None where there can be one."""
+    if os.geteuid() != 0:
+        return f"A node needs root (namespaces, mounts, cgroups); run as root, or {_INSTEAD}."
+    if not Path("/etc/debian_version").is_file() or not shutil.which("apt-get"):
+        return f"A node is made of Debian's packages and this is not Debian; {_INSTEAD}."
+    if not Path("/sys/fs/cgroup/memory").is_dir():
+        return f"A node needs cgroup v1 (or hybrid) and this machine has only cgroup v2; {_INSTEAD}."
+    return None
+
+
+def require_packages(names: tuple[str, ...]) -> None:
+    """Install the Debian packages of `names` that are missing. Raises `NotReady` when apt-get cannot."""
+    with locks.held(places.cache() / "node" / "apt.lock", "another process installing Debian packages"):
+        absent = missing(names)
+        if absent:
+            print(f"installing Debian packages: {' '.join(absent)}", file=sys.stderr, flush=True)
+            with _no_services():
+                _apt("update", "-q")
+                _apt("install", "-y", "-q", "--no-install-recommends", *absent)
+
+
+def missing(names: tuple[str, ...]) -> list[str]:
+    """Return which of the packages are not installed."""
+    query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *names]
+    done = subprocess.run(query, capture_output=True, text=True, check=False)
+    there = {line.split()[0] for line in done.stdout.splitlines() if line.endswith(" installed")}
+    return [name for name in names if name not in there]
+
+
+@contextmanager
+def _no_services() -> Iterator[None]:
+    """Keep packages from starting services: the node starts its own containerd."""
+    if _POLICY.exists():
+        yield
+        return
+    _POLICY.write_text("#!/bin/sh\nexit 101\n")
+    _POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        _POLICY.unlink(missing_ok=True)
+
+
+def _apt(*arguments: str) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        done = subprocess.run(
+            ["apt-get", *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_INSTALL_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise errors.NotReady(f"apt-get {arguments[0]} did not end within {_INSTALL_SECONDS} s.") from error
+    if done.returncode:
+        raise errors.NotReady(f"apt-get {arguments[0]} failed: {(done.stderr or done.stdout).strip()[-600:]}")

@@ -1,0 +1,59 @@
+"""Images written without an image tool: the same bytes each time, and layers that can be read again."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from anchorline import errors
+from anchorline.lab import image
+
+
+def tree(root: Path) -> Path:
+    (root / "bin").mkdir(parents=True)
+    (root / "bin" / "tool").write_text("#!/bin/sh\n")
+    (root / "bin" / "tool").chmod(0o700)
+    (root / "note").write_text("hello")
+    (root / "note").chmod(0o666)
+    (root / "link").symlink_to("note")
+    return root
+
+
+def test_a_layer_depends_on_content_only(tmp_path: Path) -> None:
+    one = image.layer(tree(tmp_path / "a"), tmp_path / "a.tar", epoch=86400)
+    two = image.layer(tree(tmp_path / "b"), tmp_path / "b.tar", epoch=86400)
+    assert one.digest == two.digest
+    with tarfile.open(one.path) as tar:
+        entries = {entry.name: entry for entry in tar}
+    assert {entry.uid for entry in entries.values()} == {0}
+    assert {entry.mtime for entry in entries.values()} == {86400}
+    assert (entries["./bin/tool"].mode, entries["./note"].mode) == (0o755, 0o644)
+
+
+def test_what_is_excluded_is_not_in_the_layer(tmp_path: Path) -> None:
+    made = image.layer(tree(tmp_path / "a"), tmp_path / "a.tar", epoch=0, exclude=("./bin/*",))
+    with tarfile.open(made.path) as tar:
+        assert "./bin/tool" not in tar.getnames()
+
+
+def test_an_archive_names_its_image_and_gives_its_layers_back(tmp_path: Path) -> None:
+    layer = image.layer(tree(tmp_path / "a"), tmp_path / "a.tar", epoch=0)
+    archive = tmp_path / "image.tar"
+    digest = image.write(archive, "example/tool:1", [layer], {"User": "65532"}, "x86_64")
+    assert digest == image.write(tmp_path / "again.tar", "example/tool:1", [layer], {"User": "65532"}, "x86_64")
+    assert archive.read_bytes() == (tmp_path / "again.tar").read_bytes()
+    with tarfile.open(archive) as tar:
+        index = json.loads(tar.extractfile("index.json").read())  # type: ignore[union-attr]
+    (manifest,) = index["manifests"]
+    assert manifest["digest"] == digest
+    assert manifest["platform"] == {"architecture": "amd64", "os": "linux"}
+    assert manifest["annotations"]["io.containerd.image.name"] == "example/tool:1"
+    (again,) = image.read_layers(archive, tmp_path)
+    assert (again.digest, again.size) == (layer.digest, layer.size)
+    assert again.path.read_bytes() == layer.path.read_bytes()
+
+
+def test_a_folder_that_tar_cannot_read_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(errors.NotReady, match="tar could not make a layer of"):
+        image.layer(tmp_path / "nowhere", tmp_path / "x.tar", epoch=0)
