@@ -49,9 +49,7 @@ def _is_root(certificate: Certificate) -> bool:
 def _is_under(lower: IntermediateSeen, upper: RootSeen) -> bool:
     """By name and key identifier; every leaf is looked at by signature."""
     one, other = lower.certificate, upper.certificate
-    if one is None or other is None:
-        return False
-    return one.is_ca and one.authority_key_id == other.key_id and one.issuer == other.subject
+    return bool(one and other and one.is_ca and one.authority_key_id == other.key_id and one.issuer == other.subject)
 
 
 def _mismatch(secret: str, problem: str) -> Finding:

@@ -184,18 +184,15 @@ def _issue_or_refuse(case: _Case, why: Finding) -> Plan:
     try:
         return _issue(case, why)
     except InvalidSpec as error:
-        return status_plan(case.seen, Finding(reason=error.reason, message=error.message), case.now, look_again=None)
+        # What no certificate can be, or a signer that has just expired and is being replaced.
+        found = Finding(reason=error.reason, message=error.message)
+        return status_plan(case.seen, found, case.now, look_again=case.now + LOOK_AT_FOREIGN_AGAIN)
 
 
 def _issue(case: _Case, why: Finding) -> Plan:
     spec = case.seen.resource.spec
     signer = case.signer
     not_before, not_after, capped = validity(case.now, case.request.duration, issuer=signer.certificate)
-    if not_after <= case.now:
-        ended = Finding(
-            reason=Reason.EXPIRED, message=f"intermediate {signer.secret} has expired; it is being replaced"
-        )
-        return status_plan(case.seen, ended, case.now, look_again=case.now + timedelta(seconds=10))
     profile = LeafProfile(
         subject=case.request.subject,
         names=case.request.names,
