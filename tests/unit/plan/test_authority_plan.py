@@ -1,6 +1,7 @@
 """A PrivateCA's Secrets: made once, renewed in time, and left alone as soon as something is not as it should be."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.support import builders, certificates
@@ -62,7 +63,7 @@ def test_a_common_name_of_48_characters_makes_room_for_the_generation() -> None:
         ({"nameConstraints": {"permittedDNSDomains": ["foo_bar.example"]}}, "foo_bar.example"),
     ],
 )
-def test_a_spec_that_no_certificate_can_hold_is_said_in_the_status(spec: dict[str, object], word: str) -> None:
+def test_a_spec_that_no_certificate_can_hold_is_said_in_the_status(spec: dict[str, Any], word: str) -> None:
     world = settled(a_private_ca(**spec))
     status, reason, message = ready(world)
     assert (status, reason) == ("False", "InvalidSpec")
@@ -91,7 +92,7 @@ def test_a_ca_that_is_being_deleted_is_left_alone() -> None:
         ({"leaf": {"duration": "24h"}}, 1),
     ],
 )
-def test_a_new_intermediate_is_made_only_when_the_one_before_does_not_fit(change: dict[str, object], made: int) -> None:
+def test_a_new_intermediate_is_made_only_when_the_one_before_does_not_fit(change: dict[str, Any], made: int) -> None:
     world = settled(a_private_ca(), a_namespace(), a_certificate())
     before = world.api.get(ObjectKey("Secret", "shop", "web-tls"))["data"]
     world.put(a_private_ca(**change))

@@ -1,6 +1,7 @@
 """A CA that a user brings in a Secret: recorded, used, never changed, or refused with a sentence."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -31,8 +32,8 @@ def intermediates(world: World) -> list[pki.Certificate]:
     return [made for name, made in world.made.items() if "-intermediate-" in name]
 
 
-def a_brought_root(root: pki.Issuer, **rest: object) -> tuple[builders.Object, builders.Object]:
-    return builders.a_brought_secret([root.certificate], root.key), builders.a_brought_ca(**rest)  # type: ignore[arg-type]
+def a_brought_root(root: pki.Issuer, **rest: Any) -> tuple[builders.Object, builders.Object]:
+    return builders.a_brought_secret([root.certificate], root.key), builders.a_brought_ca(**rest)
 
 
 def test_a_brought_root_is_recorded_without_its_key_and_signs_an_intermediate() -> None:
@@ -136,7 +137,7 @@ def test_a_brought_ca_is_looked_at_every_minute() -> None:
 def test_a_subject_that_we_would_not_write_is_read_all_the_same() -> None:
     key = certificates.ec_key(1)
     name = x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "x" * 65, _validate=False)])
-    builder = x509.CertificateBuilder(name, name, key.signing_key.public_key(), 5, NOW - DAY, NOW + YEAR)  # type: ignore[arg-type]
-    root = pki.Certificate.wrap(builder.sign(key.signing_key, hashes.SHA256()))  # type: ignore[arg-type]
+    builder = x509.CertificateBuilder(name, name, key.signing_key.public_key(), 5, NOW - DAY, NOW + YEAR)
+    root = pki.Certificate.wrap(builder.sign(key.signing_key, hashes.SHA256()))
     world = settled(builders.a_brought_secret([root], key), builders.a_brought_ca())
     assert ready(world)[1] == "NotACertificateAuthority"

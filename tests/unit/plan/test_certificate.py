@@ -1,7 +1,8 @@
 """A Certificate's Secret: issued for a reason, kept while it fits, and said in the status what a person should know."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from tests.support.simulation import World, settled
 from anchorline import pki
 from anchorline.api import naming
 from anchorline.api.meta import ObjectKey
+from anchorline.kube import objects
 from anchorline.plan.actions import IssueLeaf, RewriteLeaf
+from anchorline.plan.certificate import certificate
 
 WEB, SECRET = ObjectKey("Certificate", "shop", "web"), ObjectKey("Secret", "shop", "web-tls")
 
@@ -46,7 +49,7 @@ def meta_edit(part: str, **change: Any) -> Callable[[World], object]:
 
 
 def data_edit(entry: str, content: bytes) -> Callable[[World], object]:
-    text = builders.objects.encoded(x=content).get("x", "")
+    text = objects.encoded(x=content).get("x", "")
     return lambda world: world.api.edit(SECRET, lambda obj: obj["data"].update({entry: text}))
 
 
@@ -155,7 +158,7 @@ def test_the_secret_holds_leaf_and_intermediate_and_the_roots_beside_it() -> Non
 
 def test_a_whole_request_stays_as_it_was_issued() -> None:
     policy = {"ipRanges": ["::/0"], "uris": ["spiffe://**"], "emailAddresses": ["*@acme.example"]}
-    wish = {
+    wish: dict[str, Any] = {
         "ipAddresses": ["fd00:0:0::1"],
         "uris": ["spiffe://Acme/ns/shop"],
         "emailAddresses": ["Ann@ACME.example"],
@@ -254,7 +257,7 @@ def test_a_refusal_is_said_once_and_nothing_is_issued(case: str) -> None:
 
 def test_a_common_name_that_clients_would_refuse_is_refused_and_not_tried_for_ever() -> None:
     policy = {"commonNames": ["web.acme.example"], "ipRanges": ["10.0.0.0/8"]}
-    wish = {"dnsNames": [], "ipAddresses": ["10.0.0.1"], "commonName": "web.acme.example"}
+    wish: dict[str, Any] = {"dnsNames": [], "ipAddresses": ["10.0.0.1"], "commonName": "web.acme.example"}
     world = settled(a_private_ca(policy=policy), a_namespace(), a_certificate(**wish))
     assert ready(world)[1] == "ConstraintViolation"
 
@@ -310,33 +313,28 @@ def test_while_the_ca_is_in_trouble_a_valid_leaf_stays_ready_until_it_ends() -> 
     assert "Secret internal-root-1 cannot be used" in ready(world)[2]
 
 
-# ---- the status
-
-
-def test_the_status_tells_what_the_secret_holds() -> None:
+def test_a_signer_that_has_expired_meanwhile_issues_nothing() -> None:
     world = a_world()
-    status, have = world.api.get(WEB)["status"], leaf(world)
-    renewal = datetime.fromisoformat(status["renewalTime"])
-    assert have.not_after - timedelta(days=12) < renewal < have.not_after - timedelta(days=9)
-    assert world.plan(WEB).look_again == renewal
-    assert (status["serialNumber"], status["fingerprint"]) == (have.serial_hex, have.fingerprint)
-    assert (status["authority"], status["revision"], status["observedGeneration"]) == (1, 1, 1)
-    world.settle(NOW + 25 * DAY)
-    assert world.api.get(WEB)["status"]["revision"] == 2
+    seen = world.observe_certificate("shop", "web")
+    assert seen is not None
+    late = world.made["internal-intermediate-1-1"].not_after + DAY
+    found = certificate(seen, late)
+    assert "Ready=False Expired: the issuer CN=Acme Internal Intermediate 1.1" in str(found)
+    assert found.look_again == late + timedelta(minutes=1)
 
 
-def test_a_transition_time_moves_only_with_the_status() -> None:
+def test_a_leaf_that_outlives_its_issuer_is_replaced() -> None:
     world = a_world()
-    world.settle(NOW + 25 * DAY)
-    assert world.condition(WEB)["lastTransitionTime"] == "2026-06-01T12:00:00Z"
-    respec(dnsNames=["web.billing.svc"])(world)
-    world.settle()
-    assert world.condition(WEB)["lastTransitionTime"] == "2026-06-26T12:00:00Z"
-    respec(dnsNames=["db.billing.svc"])(world)
-    world.settle(NOW + 26 * DAY)
-    assert world.condition(WEB)["lastTransitionTime"] == "2026-06-26T12:00:00Z"
+    seen = world.observe_certificate("shop", "web")
+    assert seen is not None
+    assert seen.authority is not None
+    (issued,) = seen.authority.issuers
+    shorter = replace(issued, certificate=Shorter.wrap(issued.certificate.parsed))
+    found = certificate(replace(seen, authority=replace(seen.authority, issuers=(shorter,))), NOW)
+    assert "IncorrectCertificate: it would outlive its issuer" in str(found)
 
 
-@pytest.mark.parametrize(("key", "warned"), [({"algorithm": "Ed25519"}, True), ({"size": 521}, True), ({}, False)])
-def test_a_key_that_clients_refuse_is_warned_of(key: dict[str, Any], warned: bool) -> None:
-    assert ("keys are refused by browsers, gRPC and NSS" in ready(a_world(privateKey=key))[2]) is warned
+class Shorter(pki.Certificate):
+    """A certificate that claims to end tomorrow."""
+
+    not_after = NOW + DAY

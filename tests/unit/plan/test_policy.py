@@ -1,8 +1,11 @@
 """Policy: who may have which names, and what the intermediate's name constraints follow from."""
 
+from typing import Any
+
 import pytest
 from tests.support import builders, certificates
 
+from anchorline import pki
 from anchorline.api import codec
 from anchorline.api.certificate import Certificate
 from anchorline.api.fields import LabelSelector
@@ -13,14 +16,14 @@ from anchorline.plan.leaf_request import leaf_request
 from anchorline.plan.world import NamespaceSeen
 
 
-def a_ca(**spec: object) -> PrivateCA:
-    return codec.decode_resource(PrivateCA, builders.a_private_ca(**spec))  # type: ignore[arg-type]
+def a_ca(**spec: Any) -> PrivateCA:
+    return codec.decode_resource(PrivateCA, builders.a_private_ca(**spec))
 
 
 def refusals(
-    ca: PrivateCA, *, namespace: str = "shop", labels: tuple[tuple[str, str], ...] = (), **spec: object
+    ca: PrivateCA, *, namespace: str = "shop", labels: tuple[tuple[str, str], ...] = (), **spec: Any
 ) -> list[str]:
-    wanted = codec.decode_resource(Certificate, builders.a_certificate(namespace=namespace, **spec)).spec  # type: ignore[arg-type]
+    wanted = codec.decode_resource(Certificate, builders.a_certificate(namespace=namespace, **spec)).spec
     names = leaf_request(wanted, ca.spec).names
     seen = NamespaceSeen(name=namespace, labels=labels)
     return [each.message for each in policy.refusals(wanted, names, seen, ca, "cluster.local")]
@@ -136,7 +139,7 @@ def test_a_policy_may_say_that_services_of_one_namespace_are_granted_to_others()
     ],
 )
 def test_other_kinds_of_names_are_granted_by_the_policy_alone(
-    rule: dict[str, list[str]], asked: dict[str, object], granted: bool
+    rule: dict[str, list[str]], asked: dict[str, Any], granted: bool
 ) -> None:
     found = refusals(a_ca(policy=rule), **asked)
     assert (found == []) is granted
@@ -164,7 +167,7 @@ def test_other_kinds_of_names_are_granted_by_the_policy_alone(
     ],
 )
 def test_usages_keys_and_durations_beyond_the_policy_are_refused(
-    rule: dict[str, object], asked: dict[str, object], sentence: str
+    rule: dict[str, Any], asked: dict[str, Any], sentence: str
 ) -> None:
     assert refusals(a_ca(policy=rule), **asked) == [sentence]
 
@@ -175,7 +178,7 @@ def test_the_defaults_of_the_ca_are_held_against_its_policy_too() -> None:
     assert refusals(a_ca(leaf={"usages": ["code signing"]})) != []
 
 
-def selector(**spec: object) -> LabelSelector:
+def selector(**spec: Any) -> LabelSelector:
     return codec.decode(LabelSelector, spec)
 
 
@@ -231,7 +234,7 @@ def test_a_namespace_that_the_policy_does_not_select_gets_nothing_and_is_told_on
     ],
 )
 def test_the_intermediate_is_permitted_what_the_policy_can_ever_grant(
-    spec: dict[str, object], domains: tuple[str, ...]
+    spec: dict[str, Any], domains: tuple[str, ...]
 ) -> None:
     assert policy.permitted_domains(a_ca(**spec).spec, "cluster.local") == domains
 
@@ -242,9 +245,9 @@ def test_excluded_domains_are_as_written_and_none_when_constraints_are_off() -> 
     assert policy.excluded_domains(a_ca(nameConstraints={**wanted, "enabled": False}).spec) == ()
 
 
-def outside(signer: object, common_name: str = "", **names: object) -> list[str]:
-    wanted = codec.decode_resource(Certificate, builders.a_certificate(**{"dnsNames": [], **names})).spec  # type: ignore[arg-type]
-    found = policy.outside_constraints(leaf_request(wanted, a_ca().spec).names, common_name, signer)  # type: ignore[arg-type]
+def outside(signer: pki.Certificate, common_name: str = "", **names: Any) -> list[str]:
+    wanted = codec.decode_resource(Certificate, builders.a_certificate(**{"dnsNames": [], **names})).spec
+    found = policy.outside_constraints(leaf_request(wanted, a_ca().spec).names, common_name, signer)
     assert all(each.reason == Reason.CONSTRAINT_VIOLATION for each in found)
     return [each.message for each in found]
 
@@ -267,3 +270,17 @@ def test_a_common_name_counts_where_there_is_no_dns_name() -> None:
 def test_an_intermediate_without_constraints_may_sign_any_name() -> None:
     signer = certificates.an_intermediate(certificates.a_root(), permitted=()).certificate
     assert outside(signer, dnsNames=["db.acme.example"]) == []
+
+
+class Bounded(pki.Certificate):
+    """An intermediate of somebody else's, with constraints beside DNS."""
+
+    has_other_constraints = True
+
+
+def test_an_intermediate_with_constraints_beside_dns_issues_dns_names_alone() -> None:
+    signer = Bounded.wrap(certificates.an_intermediate(certificates.a_root()).certificate.parsed)
+    assert outside(signer, dnsNames=["web.shop.svc"]) == []
+    for kind, name in (("ipAddresses", "10.0.0.1"), ("uris", "spiffe://a/b"), ("emailAddresses", "a@b.example")):
+        (sentence,) = outside(signer, "", **{kind: [name]})
+        assert sentence.endswith("has name constraints beside DNS: only DNS names are issued by it")

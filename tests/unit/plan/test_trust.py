@@ -1,5 +1,6 @@
 """Trust stores: who gets which roots, in which order the label moves, and what is never taken away too early."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,8 @@ from anchorline import pki
 from anchorline.api import naming
 from anchorline.api.meta import ObjectKey
 from anchorline.plan.actions import DeleteTrustStore, LabelNamespace, PutTrustStore
+from anchorline.plan.trust import namespace
+from anchorline.plan.world import TrustedCA
 
 SHOP, STORE = ObjectKey("Namespace", "", "shop"), ObjectKey("ConfigMap", "shop", naming.TRUST_STORE)
 
@@ -208,6 +211,15 @@ def test_a_namespace_that_is_being_deleted_is_left_alone() -> None:
     world.api.delete(STORE)
     world.api.edit(SHOP, lambda obj: obj["metadata"].update(deletionTimestamp="2026-06-01T12:00:00Z"))
     assert not world.plan(SHOP)
+
+
+def test_a_ca_that_the_namespace_does_not_ask_for_is_not_trusted() -> None:
+    world = a_world()
+    seen, other = world.observe_namespace("shop"), world.material("partners").roots[0].certificate
+    assert seen is not None
+    assert other is not None
+    more = TrustedCA(name="partners", trust=pki.TrustBundle([other]), exists=True)
+    assert not namespace(replace(seen, authorities=(*seen.authorities, more)), NOW)
 
 
 @pytest.mark.parametrize(

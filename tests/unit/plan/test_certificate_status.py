@@ -1,0 +1,74 @@
+"""The status of a Certificate: what the Secret holds, when the condition changed, and what to be warned of."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.support.builders import a_certificate, a_namespace, a_private_ca
+from tests.support.certificates import DAY, NOW
+from tests.support.simulation import World, settled
+
+from anchorline.api.meta import ObjectKey
+from anchorline.plan.renewals import generation_of
+from anchorline.plan.world import RotationSeen
+
+WEB, SECRET = ObjectKey("Certificate", "shop", "web"), ObjectKey("Secret", "shop", "web-tls")
+
+
+def a_world(**spec: Any) -> World:
+    return settled(a_private_ca(), a_namespace(), a_certificate(**spec))
+
+
+def test_the_status_tells_what_the_secret_holds() -> None:
+    world = a_world()
+    status, have = world.api.get(WEB)["status"], world.leaves()[SECRET][1][0]
+    renewal = datetime.fromisoformat(status["renewalTime"])
+    assert have.not_after - timedelta(days=12) < renewal < have.not_after - timedelta(days=9)
+    assert world.plan(WEB).look_again == renewal
+    assert (status["serialNumber"], status["fingerprint"]) == (have.serial_hex, have.fingerprint)
+    assert (status["authority"], status["revision"], status["observedGeneration"]) == (1, 1, 1)
+    world.settle(NOW + 25 * DAY)
+    assert world.api.get(WEB)["status"]["revision"] == 2
+
+
+def test_a_transition_time_moves_only_with_the_status() -> None:
+    world = a_world()
+    world.settle(NOW + 25 * DAY)
+    assert world.condition(WEB)["lastTransitionTime"] == "2026-06-01T12:00:00Z"
+    world.put(a_certificate(dnsNames=["web.billing.svc"]))
+    world.settle()
+    assert world.condition(WEB)["lastTransitionTime"] == "2026-06-26T12:00:00Z"
+    world.put(a_certificate(dnsNames=["db.billing.svc"]))
+    world.settle(NOW + 26 * DAY)
+    assert world.condition(WEB)["lastTransitionTime"] == "2026-06-26T12:00:00Z"
+
+
+@pytest.mark.parametrize(("key", "warned"), [({"algorithm": "Ed25519"}, True), ({"size": 521}, True), ({}, False)])
+def test_a_key_that_clients_refuse_is_warned_of(key: dict[str, Any], warned: bool) -> None:
+    assert ("keys are refused by browsers, gRPC and NSS" in a_world(privateKey=key).condition(WEB)["message"]) is warned
+
+
+class Watched(World):
+    """A world in which every gate of a rotation has been seen open for a day, but for leaves that have not moved."""
+
+    def rotation_seen(self, ca: Any) -> RotationSeen:
+        meaning = self.authority(ca)
+        under = {generation_of(chain[0], meaning) or 0: 1 for _, chain, _ in self.leaves().values()}
+        return RotationSeen(steady=DAY, moved=DAY, under=tuple(under.items()), pods=())
+
+
+def test_while_a_root_is_replaced_a_leaf_moves_when_its_turn_comes_and_verifies_at_every_step() -> None:
+    world = Watched()
+    world.watch = lambda _action: world.verify_all()
+    world.put(a_private_ca(), a_namespace(trust="internal"), a_certificate())
+    world.settle()
+    world.annotate(ObjectKey("PrivateCA", "", "internal"), rotate="drill")
+    world.settle()
+    turn = world.plan(WEB).look_again
+    assert turn is not None
+    assert NOW <= turn <= NOW + timedelta(minutes=10)
+    assert world.api.get(WEB)["status"]["authority"] == 1
+    world.settle(turn)
+    assert world.api.get(WEB)["status"]["authority"] == 2
+    ((_, served, _),) = world.leaves().values()
+    assert len(served) == 3, "leaf, intermediate, and the new root signed by the old one"
