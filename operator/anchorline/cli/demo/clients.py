@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,8 +61,3 @@ def words(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if "certificate" in line.lower() or "verif" in line.lower()]
     return (telling or lines or ["(nothing)"])[0]
-
-
-def versions() -> str:
-    """Python's own version, for the audience."""
-    return f"Python {sys.version.split()[0]}"

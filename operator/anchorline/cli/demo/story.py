@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
-from anchorline.cli.demo import install, issue, refusal, restart, trust
+from anchorline.cli.demo import install, issue, refusal, restart, rotation, trust
 from anchorline.cli.demo.scene import Scene, quietly
 from anchorline.cli.demo.stage import Stage
 from anchorline.errors import AnchorlineError, InvalidSpec
@@ -22,6 +22,8 @@ def tell(arguments: argparse.Namespace) -> int:
     """Tell the story: 0 when all that was shown was true, 1 with one sentence when something was not."""
     stage = Stage()
     stage.plainly("Anchorline, the whole story. Every line with $ is run; every ✓ was checked just now.")
+    if not arguments.skip_rotation:
+        stage.plainly("Chapters 1-6 take under a minute; 7, a root replaced under traffic, takes one or two more.")
     with _signals(), ExitStack() as stack:
         try:
             return _chapters(arguments, stage, stack)
@@ -57,6 +59,8 @@ def _told(arguments: argparse.Namespace, scene: Scene) -> bool:
             trust.play(scene, port)
             restart.play(scene)
             refusal.play(scene)
+            if not arguments.skip_rotation:
+                rotation.play(scene, servers, fast=arguments.fast)
     except AnchorlineError as error:
         scene.stage.failed(error.message)
         return False
@@ -84,6 +88,7 @@ def _keep(scene: Scene, stack: ExitStack) -> None:
     lines = ["", "kept; go on by hand:", f"  export KUBECONFIG={config}"]
     kubectl = binaries.locate("kubectl")
     lines.append(f"  {kubectl} get privateca,acert,configmaps -A -l 'app.kubernetes.io/name!=anchorline'")
+    lines.append(f"  {kubectl} annotate privateca live --overwrite anchorline.dev/rotate=again")
     lines.append(f"  tail -f {scene.folder}/operator.log")
     if isinstance(scene.cluster, ControlPlane):
         scene.cluster.detach()
