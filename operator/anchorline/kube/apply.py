@@ -185,11 +185,14 @@ class Applier:
             self.store_changed(todo.namespace, todo.private.digest)
 
     async def _label(self, todo: actions.LabelNamespace) -> None:
-        # Server-side apply of no label at all takes back the one that we applied before.
-        labels = {naming.TRUST: naming.TRUST_ENABLED} if todo.enabled else {}
-        metadata = {"name": todo.namespace, "labels": labels}
-        obj = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-        written = await self.world.client.apply(NAMESPACES, obj)
+        if todo.enabled:
+            metadata = {"name": todo.namespace, "labels": {naming.TRUST: naming.TRUST_ENABLED}}
+            obj = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+            written = await self.world.client.apply(NAMESPACES, obj)
+        else:
+            # Server-side apply takes back only what was applied by us; this label may be somebody else's work.
+            patch = {"metadata": {"labels": {naming.TRUST: None}}}
+            written = await self.world.client.merge_patch(NAMESPACES, todo.namespace, "", patch)
         self.world.namespaces.put(written, written["metadata"]["resourceVersion"])
 
     async def _set_status(self, todo: actions.SetStatus) -> None:

@@ -64,7 +64,7 @@ class World:
             NAMESPACES,
             metadata_only=True,
             project=views.namespace_view,
-            on_change=lambda name, _old, _new: changed(ObjectKey("Namespace", "", name[1])),
+            on_change=self._namespace_changed,
         )
         self.certificates: Cache[CertificateResource] = Cache(
             client, CERTIFICATES, project=views.certificate_view, on_change=self._certificate_changed
@@ -79,6 +79,14 @@ class World:
         """Read a trust store whose metadata changed: its content is what decides, and its watch does not carry it."""
         obj = await self.client.find(CONFIG_MAPS, name[1], name[0])
         return None if obj is None else views.store_view(obj)
+
+    def _namespace_changed(self, name: Name, old: NamespaceSeen | None, new: NamespaceSeen | None) -> None:
+        """Policies choose namespaces by label: other labels may grant, or refuse, what its Certificates ask for."""
+        self.changed(ObjectKey("Namespace", "", name[1]))
+        if new is None or (old is not None and _others_labels(old) == _others_labels(new)):
+            return
+        for each in self.certificates.in_namespace(new.name):
+            self.changed(ObjectKey("Certificate", new.name, each.metadata.name))
 
     def _store_changed(self, name: Name, old: StoreSeen | None, new: StoreSeen | None) -> None:
         namespace = self.namespaces.get(("", name[0]))
@@ -173,6 +181,10 @@ class World:
             certificate = view.certificate
             return next((each for each in self.brought.values() if each.chain and each.chain[0] == certificate), None)
         return next((each for each in self.brought.values() if each.name == secret), None)
+
+
+def _others_labels(namespace: NamespaceSeen) -> tuple[tuple[str, str], ...]:
+    return tuple(label for label in namespace.labels if label[0] != naming.TRUST)
 
 
 def _fingerprints(store: StoreSeen | None) -> frozenset[str]:
