@@ -1,4 +1,4 @@
-"""The one tree of exceptions, named by who has to act; every message is a sentence for a user and never holds key material."""
+"""The one tree of exceptions, named by who has to act; messages are sentences for users, without key material."""
 
 from enum import StrEnum
 
@@ -62,7 +62,7 @@ class CorruptMaterial(AnchorlineError):
 
 
 class ClusterError(AnchorlineError):
-    """The API server refused or was away; tried again with backoff. `status` is the HTTP status, 0 when there was none."""
+    """The API server refused or was away; tried again with backoff. `status` is the HTTP status, 0 for no answer."""
 
     default_reason = Reason.CLUSTER_ERROR
 
