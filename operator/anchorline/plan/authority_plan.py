@@ -76,8 +76,8 @@ def _first_root(seen: AuthoritySeen, now: datetime) -> Action:
 def _intermediate(seen: AuthoritySeen, now: datetime) -> tuple[Action, ...]:
     """The next intermediate under the signing root, when there is none that should sign."""
     root = signing_root(seen.material)
-    if root is None or root.certificate is None or not root.has_key:
-        return ()
+    if root is None or root.certificate is None or not root.has_key or now >= root.certificate.not_after:
+        return ()  # a root that has ended signs nothing any more: the next one is rotation's
     why = why_intermediate(seen, root, now)
     return (_new_intermediate(seen, root, why, now),) if why else ()
 
