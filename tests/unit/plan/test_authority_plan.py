@@ -130,6 +130,14 @@ def test_an_intermediate_that_lasts_as_long_as_its_root_is_not_made_again_and_ag
     assert len(intermediates(world)) == 1
 
 
+@pytest.mark.parametrize("late", [timedelta(0), timedelta(hours=1)])
+def test_a_root_that_has_ended_signs_no_intermediate_and_the_next_root_is_begun(late: timedelta) -> None:
+    world = settled(a_private_ca(root={"validity": "1h"}))
+    world.settle(world.made[ROOT].not_after + late)
+    assert len(intermediates(world)) == 1
+    assert "internal-root-2" in world.made
+
+
 def test_an_expired_intermediate_is_deleted() -> None:
     world = settled(a_private_ca())
     world.settle(NOW + timedelta(days=300))
