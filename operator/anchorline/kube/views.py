@@ -12,7 +12,7 @@ from typing import Any
 from anchorline.api import codec, naming, times
 from anchorline.api.certificate import Certificate as CertificateResource
 from anchorline.errors import AnchorlineError, CorruptMaterial
-from anchorline.pki import Certificate, PrivateKey, TrustBundle, decode_certificates
+from anchorline.pki import Certificate, KeySpec, PrivateKey, TrustBundle, decode_certificates
 from anchorline.plan.trust import store_digest
 from anchorline.plan.world import LeafSecret, NamespaceSeen, StoreSeen
 
@@ -130,19 +130,29 @@ def _number(text: str | None) -> int:
 
 def leaf_secret(obj: Mapping[str, Any]) -> LeafSecret:
     """Read a leaf's Secret; the key is looked at and not kept."""
-    meta = obj["metadata"]
-    annotations = meta.get("annotations") or {}
-    certificate, spec, chain_digest, trust, problem = None, None, "", TrustBundle(), ""
     try:
         chain, key = key_pair(obj)
-        certificate, spec, chain_digest = chain[0], key.spec, digest_of(chain)
-        trust = shared_bundle(data(obj, naming.CA_CERT))
+        return written_leaf(obj, chain, key.spec, shared_bundle(data(obj, naming.CA_CERT)))
     except AnchorlineError as error:
-        problem = error.message
+        return _leaf(obj, (), None, TrustBundle(), error.message)
+
+
+def written_leaf(
+    obj: Mapping[str, Any], chain: tuple[Certificate, ...], spec: KeySpec, trust: TrustBundle
+) -> LeafSecret:
+    """A leaf's Secret whose content is known, as when we have just written it: nothing is parsed."""
+    return _leaf(obj, chain, spec, trust, "")
+
+
+def _leaf(
+    obj: Mapping[str, Any], chain: tuple[Certificate, ...], spec: KeySpec | None, trust: TrustBundle, problem: str
+) -> LeafSecret:
+    meta = obj["metadata"]
+    annotations = meta.get("annotations") or {}
     return LeafSecret(
         resource_version=meta.get("resourceVersion", ""),
-        certificate=certificate,
-        chain_digest=chain_digest,
+        certificate=chain[0].kept() if chain else None,
+        chain_digest=digest_of(chain) if chain else "",
         trust_digest=intern(trust.digest),
         trusted=_fingerprints(trust),
         key_spec=spec,

@@ -29,6 +29,7 @@ _UNREADABLE = (
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
+_ASKED_OF_LEAVES = ("fingerprint", "subject", "names", "authority_key_id", "not_before", "not_after")
 
 
 class Certificate:
@@ -36,6 +37,8 @@ class Certificate:
 
     def __init__(self, parsed: x509.Certificate) -> None:
         self._x509 = parsed
+        # Whose signature it is known to carry: both are frozen, so what was true once stays true.
+        self._signed_by: Certificate | None = None
 
     @classmethod
     def wrap(cls, parsed: x509.Certificate) -> Self:
@@ -54,17 +57,25 @@ class Certificate:
             raise CorruptMaterial("the certificate is not a readable X.509 certificate") from None
         return cls(parsed)
 
+    def kept(self) -> Self:
+        """The same certificate, small: what is asked of a leaf is worked out, the library's own parts are let go."""
+        small = type(self)(x509.load_der_x509_certificate(self.der))
+        small._signed_by = self._signed_by
+        for name in _ASKED_OF_LEAVES:
+            vars(small)[name] = getattr(self, name)
+        return small
+
     @property
     def parsed(self) -> x509.Certificate:
         """The certificate as the `cryptography` library has it."""
         return self._x509
 
-    @cached_property
+    @property
     def der(self) -> bytes:
         """The encoded certificate."""
         return self._x509.public_bytes(Encoding.DER)
 
-    @cached_property
+    @property
     def pem(self) -> bytes:
         """One CERTIFICATE block: LF, 64 columns, newline at the end (RFC 7468 5.1)."""
         return self._x509.public_bytes(Encoding.PEM)
@@ -217,11 +228,14 @@ class Certificate:
 
         Says nothing of dates, CA bits or constraints: those are verify_chain's.
         """
-        if self._x509.issuer != other._x509.subject:
-            return False
+        if self._signed_by is not None and self._signed_by == other:
+            return True
         if self.authority_key_id and other.key_id and self.authority_key_id != other.key_id:
             return False
-        return self._signature_verifies_under(other)
+        if not self._signature_verifies_under(other):
+            return False
+        self._signed_by = other
+        return True
 
     def matches(self, key: PrivateKey) -> bool:
         """Whether this is the certificate of that private key."""
@@ -232,6 +246,7 @@ class Certificate:
         return self.not_before <= now <= self.not_after
 
     def _signature_verifies_under(self, issuer: "Certificate") -> bool:
+        """Whether the issuer's name and its key's signature are on it."""
         try:
             self._x509.verify_directly_issued_by(issuer._x509)
         except (InvalidSignature, *_UNREADABLE):

@@ -87,6 +87,7 @@ class Operator:
             metrics=metrics,
             now=self._clock.now,
             add=self._queue.add,
+            looking=self._queue.looking,
             # A thousand stores that change in a second are one look at their CA, not a thousand.
             add_soon=lambda key: self._queue.add_after(key, TOGETHER_SECONDS),
         )

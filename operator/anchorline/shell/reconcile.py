@@ -34,6 +34,7 @@ class Reconciler:
     now: Callable[[], datetime]
     add: Adder
     add_soon: Adder
+    looking: Adder = lambda _key: None
     _told: dict[str, tuple[object, ...]] = field(default_factory=dict)
 
     async def reconcile(self, key: ObjectKey) -> float | None:
@@ -56,6 +57,8 @@ class Reconciler:
 
     async def _rounds(self, key: ObjectKey) -> float | None:
         for _ in range(ROUNDS):
+            # Our own writes ask for another look: this one sees them.
+            self.looking(key)
             todo = await self.planner.plan(key)
             if todo:
                 log.info("planned", extra={"key": str(key), "plan": str(todo)})

@@ -42,6 +42,10 @@ class WorkQueue(Generic[K]):
             self._ready.append(key)
             self._signal.set()
 
+    def looking(self, key: K) -> None:
+        """The key is looked at now: what was asked for while it is being worked on is in that look."""
+        self._again.discard(key)
+
     def add_after(self, key: K, seconds: float) -> None:
         """Have the key worked on in a while, unless that is asked for sooner anyway."""
         if seconds <= 0:
