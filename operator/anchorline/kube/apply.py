@@ -19,6 +19,8 @@ from anchorline.plan.actions import Action, Plan
 _KINDS: dict[str, Resource] = {"PrivateCA": PRIVATE_CAS, "Certificate": CERTIFICATES}
 _REGARDING = {"PrivateCA": naming.API_VERSION, "Certificate": naming.API_VERSION, "Namespace": "v1"}
 _CONFLICT = 409
+# What makes an object ours: an intermediate's Secret in the place of a leaf's is in the way as much as a stranger's.
+_IDENTITY = (naming.MANAGED_LABEL, naming.ROLE_LABEL, naming.GENERATION_LABEL, naming.NUMBER_LABEL)
 _SAID_AT_MOST = 4096
 
 
@@ -159,15 +161,15 @@ class Applier:
         self._remember_secret(obj, written)
 
     async def _create_or_refuse(self, resource: Resource, target: ObjectKey, obj: objects.Object) -> dict[str, Any]:
-        """Create; what is already there and not marked as ours is remembered as somebody else's (P10)."""
+        """Create; what is already there and is not this object of ours is remembered as somebody else's (P10)."""
         try:
             return await self.world.client.create(resource, obj, protobuf=True)
         except ClusterError as error:
             if error.status != _CONFLICT:
                 raise
         there = await self.world.client.find(resource, target.name, target.namespace, metadata_only=True)
-        labels = (there or {}).get("metadata", {}).get("labels") or {}
-        if there is not None and labels.get(naming.MANAGED_LABEL) != naming.MANAGED:
+        labels, wanted = (there or {}).get("metadata", {}).get("labels") or {}, obj["metadata"]["labels"]
+        if there is not None and any(labels.get(name) != wanted.get(name) for name in _IDENTITY):
             self.world.foreign.add(target)
         raise NotReady(f"{target} appeared meanwhile")
 
