@@ -12,7 +12,16 @@ from anchorline.errors import ClusterError, NotReady, Reason
 from anchorline.kube import entropy, objects, views
 from anchorline.kube.resources import CERTIFICATES, CONFIG_MAPS, EVENTS, NAMESPACES, PRIVATE_CAS, SECRETS, Resource
 from anchorline.kube.world import World
-from anchorline.pki import KeyEncoding, PrivateKey, cross_sign, self_sign_root, sign_intermediate, sign_leaf
+from anchorline.pki import (
+    Certificate,
+    KeyEncoding,
+    KeySpec,
+    PrivateKey,
+    cross_sign,
+    self_sign_root,
+    sign_intermediate,
+    sign_leaf,
+)
 from anchorline.plan import actions
 from anchorline.plan.actions import Action, Plan
 
@@ -128,9 +137,7 @@ class Applier:
         issuer = self.world.issuer(todo.signer_secret)
         leaf = sign_leaf(todo.profile, key.public_key_der, issuer, serial=entropy.new_serial())
         pem = key.to_pem(KeyEncoding(str(todo.encoding)))
-        await self._write_leaf(
-            todo.target, objects.leaf(todo.target.namespace, todo.target.name, todo.shape, leaf, pem), todo.replaces
-        )
+        await self._write_leaf(todo, leaf, key.spec, pem)
         self.issued(todo.why.split(":", 1)[0])
 
     async def _leaf_key(self, todo: actions.IssueLeaf) -> PrivateKey:
@@ -147,18 +154,22 @@ class Applier:
 
     async def _rewrite(self, todo: actions.RewriteLeaf) -> None:
         obj = await self._current(todo.target, todo.replaces)
-        chain, _ = views.key_pair(obj)
-        pem = views.data(obj, naming.TLS_KEY)
-        new = objects.leaf(todo.target.namespace, todo.target.name, todo.shape, chain[0], pem)
-        await self._write_leaf(todo.target, new, todo.replaces)
+        chain, key = views.key_pair(obj)
+        await self._write_leaf(todo, chain[0], key.spec, views.data(obj, naming.TLS_KEY))
 
-    async def _write_leaf(self, target: ObjectKey, obj: objects.Object, replaces: str) -> None:
-        if replaces:
-            obj["metadata"]["resourceVersion"] = replaces
+    async def _write_leaf(
+        self, todo: actions.IssueLeaf | actions.RewriteLeaf, leaf: Certificate, key: KeySpec, pem: bytes
+    ) -> None:
+        """Create or replace; the cache gets what is in it without parsing it again."""
+        obj = objects.leaf(todo.target.namespace, todo.target.name, todo.shape, leaf, pem)
+        if todo.replaces:
+            obj["metadata"]["resourceVersion"] = todo.replaces
             written = await self.world.client.replace(SECRETS, obj, protobuf=True)
         else:
-            written = await self._create_or_refuse(SECRETS, target, obj)
-        self._remember_secret(obj, written)
+            written = await self._create_or_refuse(SECRETS, todo.target, obj)
+        version = obj["metadata"]["resourceVersion"] = written["metadata"]["resourceVersion"]
+        view = views.written_leaf(obj, (leaf, *todo.shape.tail), key, todo.shape.trust)
+        self.world.secrets.put(view, version, key=(todo.target.namespace, todo.target.name))
 
     async def _create_or_refuse(self, resource: Resource, target: ObjectKey, obj: objects.Object) -> dict[str, Any]:
         """Create; what is already there and is not this object of ours is remembered as somebody else's (P10)."""
@@ -210,7 +221,10 @@ class Applier:
         }
         written = await self.world.client.apply(resource, obj, subresource="status")
         if resource is CERTIFICATES:
-            self.world.certificates.put(written, written["metadata"]["resourceVersion"])
+            known = self.world.certificates.get((todo.target.namespace, todo.target.name))
+            # The plan that wrote it knows its status; somebody's new spec may be in the answer all the same.
+            news = known is None or known.metadata.generation != written["metadata"]["generation"]
+            self.world.certificates.put(written, written["metadata"]["resourceVersion"], notify=news)
 
     async def _emit(self, todo: actions.Emit) -> None:
         """Say it once: the event's name is made of what it says, so that a restart does not repeat it."""
