@@ -139,12 +139,20 @@ class Observer:
         return None
 
     def _rival(self, resource: CertificateResource) -> str:
-        """The older of two Certificates that want one Secret."""
+        """The older of two Certificates that want one Secret; of the same second, the one whose Secret it is."""
         namespace = resource.metadata.namespace
-        names = self.world.wanting((namespace, resource.spec.secret_name))
-        others = (self.world.certificates.get((namespace, name)) for name in names if name != resource.metadata.name)
-        older = [other for other in others if other is not None and _age(other) < _age(resource)]
-        return min(older, key=_age).metadata.name if older else ""
+        secret = (namespace, resource.spec.secret_name)
+        seen = self.world.leaf(secret)
+        owner = seen.certificate_name if seen is not None else ""
+
+        def age(each: CertificateResource) -> tuple[datetime, bool, str]:
+            created = each.metadata.created
+            assert created is not None  # noqa: S101 - the API server dates every object
+            return created, each.metadata.name != owner, each.metadata.uid
+
+        wanting = (self.world.certificates.get((namespace, name)) for name in self.world.wanting(secret))
+        oldest = min((each for each in wanting if each is not None), key=age, default=resource)
+        return "" if oldest.metadata.name == resource.metadata.name else oldest.metadata.name
 
     async def namespace(self, name: str, now: datetime) -> TrustSeen | None:
         """One namespace with the CAs that matter to it."""
@@ -229,12 +237,6 @@ def _selects(ca: PrivateCA, namespace: NamespaceSeen) -> bool:
 
 def _asks(namespace: NamespaceSeen, ca: PrivateCA) -> bool:
     return ca.metadata.name in naming.trusted_names(namespace.annotation(naming.TRUST)) or _selects(ca, namespace)
-
-
-def _age(resource: CertificateResource) -> tuple[datetime, str]:
-    created = resource.metadata.created
-    assert created is not None  # noqa: S101 - the API server dates every object
-    return created, resource.metadata.uid
 
 
 def _was_foreign(conditions: tuple[Condition, ...]) -> bool:
