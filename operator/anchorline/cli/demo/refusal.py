@@ -3,7 +3,7 @@
 from anchorline.cli.demo.scene import SHOP, Scene
 from anchorline.cli.demo.stage import require
 
-MESSAGE = "jsonpath={.status.conditions[?(@.type=='Ready')].message}"
+MESSAGE = 'jsonpath={.status.conditions[?(@.type=="Ready")].message}'
 CERTIFICATE = {
     "apiVersion": "anchorline.dev/v1alpha1",
     "kind": "Certificate",

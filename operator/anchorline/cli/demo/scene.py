@@ -2,7 +2,6 @@
 
 import functools
 import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -200,11 +199,6 @@ def _our_address(server: str) -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as question:
         question.connect((host, 9))
         return str(question.getsockname()[0])
-
-
-def first(*programs: str) -> str:
-    """The first of these programs that is on this machine, "" when none is."""
-    return next((each for each in programs if shutil.which(each)), "")
 
 
 def quietly(act: Callable[[], object]) -> None:

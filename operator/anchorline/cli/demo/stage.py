@@ -13,6 +13,8 @@ from anchorline.errors import AnchorlineError
 
 LINES_AT_MOST = 14
 WIDTH = 116
+# To the beginning of the line, and everything after it gone.
+_OVER = "\r\x1b[K"
 
 
 class Untrue(AnchorlineError):
@@ -81,10 +83,12 @@ class Stage:
     def ticker(self, line: str, *, lasting: bool) -> None:
         """Show how things stand; on a terminal the line is written over by the next, unless it is `lasting`."""
         if self.live and not lasting:
-            shown = line[: max(20, self._console.width - 6)]
-            self._console.print(Text(f"\r\x1b[K    {shown}"), end="")
+            # Written past rich, which takes control characters out of what it prints.
+            self._console.file.write(f"{_OVER}    {line[: max(20, self._console.width - 6)]}")
+            self._console.file.flush()
             return
-        self._say(("\r\x1b[K" if self.live else "") + f"    {line}", "")
+        self._wipe()
+        self._say(f"    {line}", "")
 
     def plainly(self, text: str) -> None:
         """Print lines as they are."""
@@ -92,8 +96,7 @@ class Stage:
 
     def failed(self, sentence: str) -> None:
         """Say what did not hold."""
-        if self.live:
-            self._say("\r\x1b[K", "")
+        self._wipe()
         self._say(f"  ✗ {sentence}", "bold red")
         if self._chapters:
             self._chapters[-1].shown = "FAILED"
@@ -113,6 +116,10 @@ class Stage:
     def _end_chapter(self) -> None:
         if self._chapters and not self._chapters[-1].seconds:
             self._chapters[-1].seconds = time.monotonic() - self._chapters[-1].began
+
+    def _wipe(self) -> None:
+        if self.live:
+            self._console.file.write(_OVER)
 
     def _say(self, line: str, style: str) -> None:
         self._console.print(Text(line, style=style))

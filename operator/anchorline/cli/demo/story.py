@@ -31,6 +31,9 @@ def tell(arguments: argparse.Namespace) -> int:
             stage.failed(error.message)
             stage.summary()
             return 1
+        except KeyboardInterrupt:
+            stage.plainly("\ninterrupted; everything that was started is being ended")
+            raise
         finally:
             # The way out is short; a second Ctrl-C must not leave half of it undone.
             signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -102,7 +102,7 @@ def _answers(pod: Object, port: int, mounts: dict[str, Path]) -> dict[str, subpr
 
 
 def _run_all(stage: Stage, pod: Object, port: int, mounts: dict[str, Path]) -> list[str]:
-    stage.note("no kubelet here, so the pod stays Pending; the command of each container is run in a mount namespace")
+    stage.note("no kubelet runs this pod; the command of each of its containers is run here, in a mount namespace")
     stage.note("with exactly its variables, the ConfigMap at its mount path, and the name in /etc/hosts:")
     answers = _answers(pod, port, mounts)
     for name, done in answers.items():
