@@ -1,0 +1,1 @@
+"""The independent auditor of rotations: has openssl judge what a cluster serves and trusts; shares no code of ours."""
