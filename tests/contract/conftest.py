@@ -14,7 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from tests.chart.cluster import Cluster as Chart
-from tests.support.operator import Api, Object, Operator, Site, awaited, condition, fresh
+from tests.support.operator import ACCOUNT, SYSTEM, Api, Object, Operator, Site, awaited, condition, fresh
 
 from anchorline.lab import ControlPlane
 
@@ -43,14 +43,13 @@ class Scene:
     def put_ca(self, name: str, **spec: Any) -> None:
         """Create or change a PrivateCA."""
         self.cas.append(name)
-        spec = {"subject": {"commonName": name}, "deletionPolicy": "Delete", **spec}
+        spec = _given({"subject": {"commonName": name}, "deletionPolicy": "Delete", **spec})
         self.api.apply({"kind": "PrivateCA", "metadata": {"name": name}, "spec": spec})
 
     def certificate(self, ca: str, name: str = "web", **spec: Any) -> str:
         """Create or change a Certificate."""
         host = f"{name}.{self.name}.svc"
-        spec = {"caRef": {"name": ca}, "secretName": f"{name}-tls", "dnsNames": [host], **spec}
-        spec = {key: value for key, value in spec.items() if value is not None}
+        spec = _given({"caRef": {"name": ca}, "secretName": f"{name}-tls", "dnsNames": [host], **spec})
         self.api.apply({"kind": "Certificate", "metadata": {"name": name, "namespace": self.name}, "spec": spec})
         return name
 
@@ -118,11 +117,32 @@ class Scene:
         """The trust store of this namespace."""
         return self.api.get("ConfigMap", "anchorline-trust", self.name)
 
+    def edit_store(self, data: Object | None) -> None:
+        """Change entries of the trust store, or delete it: with the operator's token, since nobody else may."""
+        thief = Api(self.site.plane.service_account_kubeconfig(SYSTEM, ACCOUNT))
+        path = thief.path("ConfigMap", "anchorline-trust", self.name)
+        if data is None:
+            thief.call("DELETE", path)
+            return
+        found = thief.call("GET", path)
+        thief.call("PUT", path, {**found, "data": _given({**found["data"], **data})})
+
+    def pod(self, name: str, labels: dict[str, str]) -> None:
+        """Create a pod; there is no kubelet, so it stays Pending until it is deleted."""
+        awaited(lambda: self.api.get("ServiceAccount", "default", self.name), "the namespace's service account")
+        spec = {"containers": [{"name": "main", "image": "none"}], "terminationGracePeriodSeconds": 0}
+        metadata = {"name": name, "namespace": self.name, "labels": labels}
+        self.api.create({"kind": "Pod", "metadata": metadata, "spec": spec})
+
     @property
     def labelled(self) -> bool:
         """Whether injection is switched on here."""
         labels = self.resource("Namespace", self.name)["metadata"].get("labels", {})
         return bool(labels.get("anchorline.dev/trust") == "enabled")
+
+
+def _given(spec: Object) -> Object:
+    return {key: value for key, value in spec.items() if value is not None}
 
 
 def entry(secret: Object, key: str) -> bytes:

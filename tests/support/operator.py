@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,6 +64,7 @@ KINDS = {
     "Namespace": ("/api/v1", "namespaces", False),
     "Secret": ("/api/v1", "secrets", True),
     "ConfigMap": ("/api/v1", "configmaps", True),
+    "ServiceAccount": ("/api/v1", "serviceaccounts", True),
     "Pod": ("/api/v1", "pods", True),
     "Event": ("/apis/events.k8s.io/v1", "events", True),
     "Lease": ("/apis/coordination.k8s.io/v1", "leases", True),
@@ -164,6 +166,11 @@ class Site:
     logs: list[Path] = field(default_factory=list)
     metrics: list[str] = field(default_factory=list)
 
+    @cached_property
+    def account(self) -> Path:
+        """The files of the operator's ServiceAccount."""
+        return self.plane.service_account_directory(SYSTEM, ACCOUNT)
+
     @property
     def audit(self) -> AuditLog:
         """The API server's audit log; only a control plane of our own has one."""
@@ -196,7 +203,7 @@ class Operator:
     def start(self, *, lead: bool = True) -> "Operator":
         """Start the process and wait until it is ready, and leads."""
         self.port = free_port()
-        folder = self.site.plane.service_account_directory(SYSTEM, ACCOUNT)
+        folder = self.site.account
         environ = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
         environ |= {"ANCHORLINE_SERVICE_ACCOUNT_DIR": str(folder), "ANCHORLINE_API_SERVER": self.site.plane.server}
         flags = (f"--namespace={SYSTEM}", "--address=127.0.0.1", f"--health-port={self.port}")

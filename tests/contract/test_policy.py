@@ -1,0 +1,103 @@
+"""Who may have which names, on a real API server: refused with a sentence, granted by the PrivateCA alone (P7)."""
+
+from pathlib import Path
+
+import pytest
+from tests.contract.conftest import Scene, serial, verified
+from tests.support.operator import Object, Operator, awaited
+
+pytestmark = pytest.mark.contract
+
+
+@pytest.mark.parametrize(
+    ("asked", "named", "rule"),
+    [
+        ({"dnsNames": ["web.another.svc"]}, "DNS name web.another.svc", "spec.policy.dnsNames"),
+        ({"dnsNames": ["web"]}, "DNS name web ", "spec.policy.dnsNames"),
+        ({"dnsNames": ["shop.acme.example"]}, "DNS name shop.acme.example", "spec.policy.dnsNames"),
+        ({"dnsNames": ["*.another.svc"]}, "DNS name *.another.svc", "spec.policy.dnsNames"),
+        ({"dnsNames": None, "ipAddresses": ["10.96.0.1"]}, "IP address 10.96.0.1", "spec.policy.ipRanges"),
+        ({"dnsNames": None, "uris": ["spiffe://a/b"]}, "URI spiffe://a/b", "spec.policy.uris"),
+        ({"dnsNames": None, "emailAddresses": ["a@b.example"]}, "a@b.example", "spec.policy.emailAddresses"),
+        ({"commonName": "Somebody"}, "common name Somebody", "spec.policy.commonNames"),
+    ],
+)
+def test_a_name_that_is_not_the_namespaces_is_refused(scene: Scene, asked: Object, named: str, rule: str) -> None:
+    ca = scene.ca()
+    scene.certificate(ca, **asked)
+    message = scene.refused("Certificate", "web", "NameNotAllowed", named, rule, f"PrivateCA {ca}")
+    assert scene.event("web", "NameNotAllowed") == message
+    assert scene.api.get("Secret", "web-tls", scene.name) is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "asked", "words"),
+    [
+        ({"usages": ["server auth"]}, {"usages": ["client auth"]}, 'usage "client auth" is not granted'),
+        (
+            {"keyAlgorithms": ["ECDSA"]},
+            {"privateKey": {"algorithm": "RSA"}},
+            "key algorithm RSA is not granted",
+        ),
+        ({"maxDuration": "24h"}, {"duration": "25h"}, "is longer than"),
+        (
+            {"namespaceSelector": {"matchLabels": {"zone": "edge"}}},
+            {},
+            "policy.namespaceSelector does not match its labels",
+        ),
+    ],
+)
+def test_what_the_policy_does_not_grant_is_refused(scene: Scene, policy: Object, asked: Object, words: str) -> None:
+    ca = scene.ca(policy=policy)
+    scene.certificate(ca, **asked)
+    scene.refused("Certificate", "web", "PolicyDenied", words, ca)
+
+
+@pytest.mark.parametrize(
+    "name", ["web.{}.svc", "web.{}.svc.cluster.local", "pod-0.web.{}.svc.cluster.local", "*.web.{}.svc"]
+)
+def test_names_under_its_own_services_are_granted(scene: Scene, tmp_path: Path, name: str) -> None:
+    secret = scene.issued(scene.ca(), dnsNames=[name.format(scene.name)])
+    assert verified(secret, tmp_path).endswith(": OK\n")
+
+
+def test_a_policy_that_changes_grants_without_touching_the_certificate(scene: Scene, tmp_path: Path) -> None:
+    ca = scene.ca()
+    scene.certificate(ca, dnsNames=["shop.acme.example"])
+    scene.refused("Certificate", "web", "NameNotAllowed")
+    before = scene.resource("Certificate", "web")["metadata"]["generation"]
+    scene.put_ca(ca, policy={"dnsNames": ["shop.acme.example"]})
+    scene.ready("Certificate", "web")
+    assert scene.resource("Certificate", "web")["metadata"]["generation"] == before
+    assert verified(scene.secret(), tmp_path).endswith(": OK\n")
+
+
+def test_a_namespace_that_gets_the_label_is_granted(scene: Scene) -> None:
+    ca = scene.ca(policy={"namespaceSelector": {"matchLabels": {"zone": "edge"}}})
+    scene.certificate(ca)
+    scene.refused("Certificate", "web", "PolicyDenied")
+    scene.api.merge("Namespace", scene.name, body={"metadata": {"labels": {"zone": "edge"}}})
+    scene.ready("Certificate", "web")
+
+
+def test_a_policy_that_shrinks_refuses_and_leaves_what_was_issued(scene: Scene, operator: Operator) -> None:
+    ca = scene.ca(policy={"dnsNames": ["shop.acme.example"]})
+    secret = scene.issued(ca, dnsNames=["shop.acme.example"])
+    scene.put_ca(ca, policy={})
+    awaited(lambda: scene.events("web", "NameNotAllowed"), "the refusal")
+    operator.idle()
+    assert serial(scene.secret()) == serial(secret)
+
+
+def test_constraints_that_are_narrower_than_the_policy_are_said(scene: Scene) -> None:
+    ca = scene.ca(policy={"dnsNames": ["shop.acme.example"]}, nameConstraints={"permittedDNSDomains": ["svc"]})
+    scene.certificate(ca, dnsNames=["shop.acme.example"])
+    scene.refused("Certificate", "web", "ConstraintViolation", "shop.acme.example", "every client would refuse")
+
+
+def test_a_ca_that_does_not_exist_is_named_and_found_when_it_comes(scene: Scene) -> None:
+    name = f"late-{scene.name}"
+    scene.certificate(name)
+    scene.refused("Certificate", "web", "AuthorityNotFound", name, "create it")
+    scene.put_ca(name)
+    scene.ready("Certificate", "web")
