@@ -57,7 +57,12 @@ def as_json(manifest: Mapping[str, Any]) -> str:
 
 
 def words(output: str) -> str:
-    """The line of a client's output that says most: one of verification, else of certificates, else the first."""
+    """The line of a client's output that says most: its verdict, else one of certificates, else the first."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    telling = [line for sign in ("verif", "certificate") for line in lines if sign in line.lower()]
+    telling = [
+        line
+        for sign in ("curl: (", "verification", "verify error", "certificate")
+        for line in lines
+        if sign in line.lower()
+    ]
     return (telling or lines or ["(nothing)"])[0]

@@ -46,6 +46,7 @@ class Stage:
         self.live = terminal
         self._chapters: list[Chapter] = []
         self._began = time.monotonic()
+        self._ticking = False
 
     def chapter(self, title: str) -> None:
         """Begin the next chapter."""
@@ -86,8 +87,8 @@ class Stage:
             # Written past rich, which takes control characters out of what it prints.
             self._console.file.write(f"{_OVER}    {line[: max(20, self._console.width - 6)]}")
             self._console.file.flush()
+            self._ticking = True
             return
-        self._wipe()
         self._say(f"    {line}", "")
 
     def plainly(self, text: str) -> None:
@@ -96,7 +97,6 @@ class Stage:
 
     def failed(self, sentence: str) -> None:
         """Say what did not hold."""
-        self._wipe()
         self._say(f"  ✗ {sentence}", "bold red")
         if self._chapters:
             self._chapters[-1].shown = "FAILED"
@@ -117,10 +117,9 @@ class Stage:
         if self._chapters and not self._chapters[-1].seconds:
             self._chapters[-1].seconds = time.monotonic() - self._chapters[-1].began
 
-    def _wipe(self) -> None:
-        if self.live:
-            self._console.file.write(_OVER)
-
     def _say(self, line: str, style: str) -> None:
+        if self._ticking:
+            self._console.file.write(_OVER)
+            self._ticking = False
         self._console.print(Text(line, style=style))
         self._console.file.flush()

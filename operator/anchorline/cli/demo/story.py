@@ -90,8 +90,9 @@ def _keep(scene: Scene, stack: ExitStack) -> None:
     config = scene.cluster.kubeconfig
     lines = ["", "kept; go on by hand:", f"  export KUBECONFIG={config}"]
     kubectl = binaries.locate("kubectl")
-    lines.append(f"  {kubectl} get privateca,acert,configmaps -A -l 'app.kubernetes.io/name!=anchorline'")
-    lines.append(f"  {kubectl} annotate privateca live --overwrite anchorline.dev/rotate=again")
+    lines.append(f"  {kubectl} get privateca,acert -A")
+    if scene.read("privateca", rotation.CA):
+        lines.append(f"  {kubectl} annotate privateca {rotation.CA} --overwrite anchorline.dev/rotate=again")
     lines.append(f"  tail -f {scene.folder}/operator.log")
     if isinstance(scene.cluster, ControlPlane):
         scene.cluster.detach()

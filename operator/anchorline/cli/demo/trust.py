@@ -102,8 +102,11 @@ def _answers(pod: Object, port: int, mounts: dict[str, Path]) -> dict[str, subpr
 
 
 def _run_all(stage: Stage, pod: Object, port: int, mounts: dict[str, Path]) -> list[str]:
-    stage.note("no kubelet runs this pod; the command of each of its containers is run here, in a mount namespace")
-    stage.note("with exactly its variables, the ConfigMap at its mount path, and the name in /etc/hosts:")
+    if room.missing():
+        stage.note("no kubelet runs this pod; its curl is run here, with the mount path in its variables rewritten:")
+    else:
+        stage.note("no kubelet runs this pod; the command of each of its containers is run here, in a mount namespace")
+        stage.note("with exactly its variables, the ConfigMap at its mount path, and the name in /etc/hosts:")
     answers = _answers(pod, port, mounts)
     for name, done in answers.items():
         said = done.stdout if name != "openssl" else done.stderr
@@ -111,7 +114,7 @@ def _run_all(stage: Stage, pod: Object, port: int, mounts: dict[str, Path]) -> l
         stage.came(f"{name}: {clients.words(said)}")
     absent = [name for name in clients.commands(issue.HOST, port) if name not in answers]
     if absent:
-        stage.note(f"not on this machine: {', '.join(absent)}")
+        stage.note(f"not run here: {', '.join(absent)}")
     stage.note("Java reads none of these variables: it needs a truststore of its own, which is a later step")
     return list(answers)
 
@@ -146,4 +149,6 @@ def _elsewhere(scene: Scene, containers: dict[str, list[str]], port: int) -> Non
     for name, done in answers.items():
         require(done.returncode, f"{name} in a pod that was not patched trusts the server")
     stage.came(f"curl: {clients.words(answers['curl'].stderr)}" if "curl" in answers else "")
-    stage.shows(f"{ELSEWHERE} did not ask: its pod is not patched, and all {len(answers)} clients in it are refused")
+    stage.shows(
+        f"{ELSEWHERE} did not ask: its pod is not patched, and clients in it are refused ({len(answers)} tried)"
+    )
