@@ -33,7 +33,7 @@ async def _run(chosen: list[str], scale: str) -> list[Figure]:
     if "certificates" in chosen:
         cost = await certificates.few(Sheet("certificates", found), few)
     if "many" in chosen:
-        await certificates.many(Sheet("many", found), many, cost)
+        await certificates.many(Sheet("many", found), many, few, cost)
     if "stores" in chosen:
         await stores.spread_root(Sheet("stores", found), namespaces)
     if "webhook" in chosen:

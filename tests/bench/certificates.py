@@ -15,7 +15,6 @@ from anchorline.kube.resources import CERTIFICATES, PRIVATE_CAS
 
 SPACES = 10
 SINGLES = 20
-RAW = 1000
 ROTATION = {"propagation": "1s", "reissueOver": "0s"}
 
 
@@ -33,7 +32,7 @@ def issued_again(obj: Object) -> bool:
 async def few(sheet: Sheet, count: int) -> float:
     """`count` Certificates that wait, a restart, and single ones; returns the milliseconds of each that waited."""
     async with staged() as stage:
-        new, _ = await _raw(stage, sheet, min(count, RAW))
+        new, _ = await _raw(stage, sheet, count)
         cost = await _waiting(stage, sheet, count, new, limits=(8.0 * count / 1000, 100.0))
         with stage.operator() as operator:
             await _restart(stage, sheet, operator, count)
@@ -41,10 +40,10 @@ async def few(sheet: Sheet, count: int) -> float:
         return cost
 
 
-async def many(sheet: Sheet, count: int, cost_of_few: float | None) -> None:
-    """`count` Certificates that wait, then all of them under a new root."""
+async def many(sheet: Sheet, count: int, raws: int, cost_of_few: float | None) -> None:
+    """`count` Certificates that wait, then all of them under a new root; the raw rate is that of `raws` pairs."""
     async with staged() as stage:
-        new, again = await _raw(stage, sheet, min(count, RAW))
+        new, again = await _raw(stage, sheet, raws)
         cost = await _waiting(stage, sheet, count, new, limits=(0.0, 150.0))
         if cost_of_few is not None:
             sheet.most("cost of each, against that of the few", cost / cost_of_few, 1.2, "x")

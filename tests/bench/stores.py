@@ -20,7 +20,8 @@ class Second:
 
     def __call__(self, obj: Object) -> bool:
         meta = obj["metadata"]
-        return self._first.setdefault(meta["namespace"], meta["resourceVersion"]) != meta["resourceVersion"]
+        version: str = meta["resourceVersion"]
+        return self._first.setdefault(meta["namespace"], version) != version
 
 
 def is_store(obj: Object) -> bool:
@@ -33,7 +34,7 @@ async def spread_root(sheet: Sheet, count: int) -> None:
     """`count` namespaces that trust one CA; its root is replaced, and all stores get the new one."""
     async with staged() as stage:
         await stage.authority()
-        new, again = await _raw(stage, sheet)
+        new, again = await _raw(stage, sheet, count)
         with stage.operator() as operator:
             async with Sight(stage.admin, CONFIG_MAPS, is_store, metadata_only=True) as sight:
                 await stage.namespaces("bench", count, {naming.TRUST: AUTHORITY})
@@ -42,14 +43,14 @@ async def spread_root(sheet: Sheet, count: int) -> None:
     sheet.note("raw: new store", new.per_second, "/s")
 
 
-async def _raw(stage: Stage, sheet: Sheet) -> tuple[raw.Rate, raw.Rate]:
+async def _raw(stage: Stage, sheet: Sheet, count: int) -> tuple[raw.Rate, raw.Rate]:
     (space,) = await stage.namespaces("model", 1, {naming.TRUST: AUTHORITY})
     with stage.operator() as operator:
         async with Sight(stage.admin, CONFIG_MAPS, is_store, metadata_only=True) as sight:
             await sight.reach(1, operator)
     model = await stage.admin.get(CONFIG_MAPS, naming.TRUST_STORE, space)
     await stage.admin.request("DELETE", f"/api/v1/namespaces/{space}")
-    new, again = await raw.stores(stage, model, await stage.namespaces("raw", RAW))
+    new, again = await raw.stores(stage, model, await stage.namespaces("raw", min(count, RAW)))
     sheet.note("size of a store", sum(len(each) for each in model["data"].values()) / 1000, "kB")
     sheet.note("raw: replaced store", again.per_second, "/s")
     sheet.note("raw: API server and etcd CPU for each", again.server_ms, "ms")
