@@ -1,9 +1,10 @@
 """Structured logs: one JSON object a line, on standard error."""
 
-import json
 import logging
 import sys
 from typing import Any
+
+import orjson
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -24,7 +25,7 @@ class JsonFormatter(logging.Formatter):
         )
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def configure(level: str) -> None:
