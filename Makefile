@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -m
 
-.PHONY: demo test check contract judges bench crds format clean
+.PHONY: demo test check contract judges bench crds format clean image e2e
 
 demo: .venv/ready ## the whole story, on a control plane of this machine (or KUBECONFIG)
 	$(BIN)/anchorline demo $(ARGS)
@@ -41,6 +41,12 @@ format: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+image: .venv/ready ## the image and its SBOM, in build/image
+	$(RUN) anchorline.lab.imagebuild $(ARGS)
+
+e2e: .venv/ready ## the stories, in pods: on a node of this machine (root on Debian), or KUBECONFIG
+	$(RUN) pytest tests/e2e --timeout=900 $(ARGS)
 
 clean:
 	rm -rf .venv build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -3,9 +3,10 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from anchorline import __version__
-from anchorline.cli import crds, demo, lab, plan, rotate
+from anchorline.cli import crds, plan, rotate
 from anchorline.errors import AnchorlineError
 
 
@@ -20,11 +21,20 @@ def parser() -> argparse.ArgumentParser:
     plan.register(sub)
     rotate.register(sub)
     crds.register(sub)
-    lab.register(sub)
-    demo.register(sub)
+    _developer(sub)
     version = sub.add_parser("version", help="print the version")
     version.set_defaults(func=_version)
     return top
+
+
+def _developer(sub: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The lab and the demo, which the image does not carry."""
+    if find_spec("anchorline.lab") is None:
+        return
+    from anchorline.cli import demo, lab
+
+    lab.register(sub)
+    demo.register(sub)
 
 
 def _operator(sub: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -74,4 +74,12 @@ async def run(
     async def cleanup(**_: Any) -> None:  # noqa: ANN401
         await stop()
 
-    await kopf.operator(registry=registry, settings=settings(), clusterwide=True, standalone=True, ready_flag=ready)
+    await kopf.operator(
+        registry=registry,
+        settings=settings(),
+        clusterwide=True,
+        standalone=True,
+        ready_flag=ready,
+        # Only for peering, which we do not do. Without it kopf asks for our user's name, and an image need not know it.
+        identity="anchorline",  # type: ignore[arg-type]
+    )

@@ -1,13 +1,16 @@
 """Images written without an image tool: the same bytes each time, and layers that can be read again."""
 
 import json
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from anchorline import errors
-from anchorline.lab import image
+import anchorline
+from anchorline import __version__, errors
+from anchorline.lab import image, imagebuild, imagesite, places
 
 
 def tree(root: Path) -> Path:
@@ -57,3 +60,40 @@ def test_an_archive_names_its_image_and_gives_its_layers_back(tmp_path: Path) ->
 def test_a_folder_that_tar_cannot_read_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(errors.NotReady, match="tar could not make a layer of"):
         image.layer(tmp_path / "nowhere", tmp_path / "x.tar", epoch=0)
+
+
+def test_the_image_made_by_hand_is_configured_as_the_containerfile_says() -> None:
+    said = (places.sources().parent / "Containerfile").read_text()
+    config = imagebuild.config()
+    assert f"USER {config['User']}" in said
+    assert f"ENTRYPOINT {json.dumps(config['Entrypoint'])}" in said
+    assert f"CMD {json.dumps(config['Cmd'])}" in said
+    variables = [each for each in config["Env"] if not each.startswith("PATH=")]  # type: ignore[attr-defined]
+    assert f"ENV {' '.join(variables)}" in said
+
+
+def test_the_image_has_the_name_that_the_chart_looks_for() -> None:
+    assert imagebuild.name().endswith(f"/anchorline:{__version__}")
+
+
+def test_the_bill_of_materials_names_every_distribution_once(tmp_path: Path) -> None:
+    for name, version, words in (("anchorline", "1.0", "License: Apache-2.0"), ("B_c", "2", "License-Expression: MIT")):
+        info = tmp_path / f"{name}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{words}\n")
+    bill = imagesite.bill(tmp_path)
+    assert bill["metadata"]["component"]["purl"] == "pkg:pypi/anchorline@1.0"
+    (component,) = bill["components"]
+    assert component["purl"] == "pkg:pypi/b-c@2"
+    assert component["licenses"] == [{"expression": "MIT"}]
+
+
+def test_the_command_works_without_the_lab() -> None:
+    """As in the image, which has neither the lab nor the packages that only the lab needs."""
+    hidden = "import sys; sys.modules.update(dict.fromkeys(('anchorline.lab', 'kubernetes', 'rich')))\n"
+    script = f"{hidden}from anchorline.cli.main import parser; print(parser().format_help())"
+    environment = {"PYTHONPATH": str(Path(anchorline.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "operator" in done.stdout
+    assert "lab" not in done.stdout
