@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ from anchorline.shell.planner import Planner
 from anchorline.shell.sweep import sweep
 
 READ_SECONDS = 60.0
+_LOOK_SECONDS = 0.02
+_NOT_FOUND = 404
 
 
 def register(sub: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -36,6 +39,8 @@ def register(sub: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def _plan(arguments: argparse.Namespace) -> int:
     if arguments.what and (len(arguments.what), arguments.what[0]) != (2, "rotation"):
         raise InvalidSpec("say `anchorline plan`, or `anchorline plan rotation NAME`")
+    # What the caches would log is told in one sentence at the end.
+    logging.getLogger("anchorline").addHandler(logging.NullHandler())
     print(asyncio.run(_printed(arguments)))
     return 0
 
@@ -61,14 +66,16 @@ async def _printed(arguments: argparse.Namespace) -> str:
 
 
 async def _read(world: World) -> None:
+    """Wait until everything is read; the first refusal is the answer, since nobody waits here for a cluster to come."""
     try:
         async with asyncio.timeout(READ_SECONDS):
-            await asyncio.gather(*(cache.synced.wait() for cache in world.caches))
+            while waiting := [cache for cache in world.caches if not cache.synced.is_set()]:
+                for error in (cache.error for cache in waiting if cache.error is not None):
+                    raise NotReady(f"{error.message}; are the CRDs installed?") if error.status == _NOT_FOUND else error
+                await asyncio.sleep(_LOOK_SECONDS)
     except TimeoutError:
         slow = ", ".join(cache.resource.plural for cache in world.caches if not cache.synced.is_set())
-        raise NotReady(
-            f"the cluster's {slow} could not be read within {READ_SECONDS:.0f} s; are the CRDs installed?"
-        ) from None
+        raise NotReady(f"the cluster's {slow} could not be read within {READ_SECONDS:.0f} s") from None
 
 
 async def _timeline(observer: Observer, name: str, clock: Clock) -> str:

@@ -115,6 +115,7 @@ def from_kubeconfig(path: Path | None = None, context: str | None = None) -> Con
     Without `path`: KUBECONFIG, then ~/.kube/config. Raises InvalidSpec when it, or the optional package, is not there.
     """
     try:
+        import yaml
         from kubernetes import client, config  # its functions have no types
     except ImportError:
         raise InvalidSpec(
@@ -127,6 +128,9 @@ def from_kubeconfig(path: Path | None = None, context: str | None = None) -> Con
     try:
         load(file, context, settings, persist_config=False)
         contexts, current = contexts_of(file)
+    except yaml.YAMLError:
+        # Its text spans lines and quotes the file, which may hold a token.
+        raise InvalidSpec(f"cannot use the kubeconfig {path or 'of this user'}: it is not YAML") from None
     except (config.ConfigException, OSError, ValueError) as error:
         raise InvalidSpec(f"cannot use the kubeconfig {path or 'of this user'}: {error}") from error
     chosen = next((entry for entry in contexts if entry["name"] == context), current)
