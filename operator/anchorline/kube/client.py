@@ -89,11 +89,15 @@ class Client:
         metadata_only: bool = False,
         within: float | None = None,
     ) -> Object | None:
-        """Read one object, None when it is not there."""
+        """Read one object, None when it is not there.
+
+        A kind that is not there (a CRD not yet served by an API server that starts) is an error: it says nothing of
+        the object, and what is taken for deleted loses its keys.
+        """
         try:
             return await self.get(resource, name, namespace, metadata_only=metadata_only, within=within)
         except ApiError as error:
-            if error.not_found:
+            if error.not_found and error.server_reason == "NotFound":
                 return None
             raise
 

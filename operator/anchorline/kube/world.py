@@ -69,11 +69,18 @@ class World:
         self.certificates: Cache[CertificateResource] = Cache(
             client, CERTIFICATES, project=views.certificate_view, on_change=self._certificate_changed
         )
+        # kopf tells of PrivateCAs too, but its watch ends for good with a 404: CRDs not there yet, or made anew.
+        self.private_cas: Cache[PrivateCA] = Cache(
+            client,
+            PRIVATE_CAS,
+            project=lambda obj: codec.decode_resource(PrivateCA, obj),
+            on_change=lambda name, _old, _new: changed(ObjectKey("PrivateCA", "", name[1])),
+        )
 
     @property
     def caches(self) -> tuple[Cache[Any], ...]:
         """All caches, to run and to ask for their health."""
-        return (self.secrets, self.stores, self.namespaces, self.certificates)
+        return (self.secrets, self.stores, self.namespaces, self.certificates, self.private_cas)
 
     async def _whole_store(self, name: Name, _metadata: object) -> StoreSeen | None:
         """Read a trust store whose metadata changed: its content is what decides, and its watch does not carry it."""
