@@ -1,6 +1,7 @@
 """One action after the other against the API server; what was written is in the caches at once."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -43,6 +44,7 @@ class Applier:
     issued: Callable[[str], None] = lambda _why: None
     store_changed: Callable[[str, str], None] = lambda _namespace, _content: None
     said: dict[tuple[ObjectKey, str, str], None] = field(default_factory=dict)
+    _annotating: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def apply(self, plan: Plan) -> None:
         """Carry out a plan in its order; the first failure ends it, since the order is what keeps the promises.
@@ -119,11 +121,17 @@ class Applier:
         self.world.secrets.put(obj, meta["resourceVersion"])
 
     async def _annotate(self, todo: actions.AnnotateAuthority) -> None:
-        obj = await self.world.client.get(SECRETS, todo.secret, self._namespace)
-        if (obj["metadata"].get("labels") or {}).get(naming.MANAGED_LABEL) != naming.MANAGED:
-            raise NotReady(f"Secret {self._namespace}/{todo.secret} is not marked as Anchorline's any more")
-        obj["metadata"].setdefault("annotations", {}).update(todo.annotations)
-        self._remember_secret(obj, await self.world.client.replace(SECRETS, obj))
+        """Change annotations, one after the other: thousands of Certificates may ask for the same horizon at once."""
+        async with self._annotating:
+            obj = await self.world.client.get(SECRETS, todo.secret, self._namespace)
+            if (obj["metadata"].get("labels") or {}).get(naming.MANAGED_LABEL) != naming.MANAGED:
+                raise NotReady(f"Secret {self._namespace}/{todo.secret} is not marked as Anchorline's any more")
+            annotations = obj["metadata"].setdefault("annotations", {})
+            if _further(annotations, todo):
+                self.world.secrets.put(obj, obj["metadata"]["resourceVersion"])
+                return
+            annotations.update(todo.annotations)
+            self._remember_secret(obj, await self.world.client.replace(SECRETS, obj))
 
     async def _delete(self, resource: Resource, namespace: str, name: str) -> None:
         cache = self.world.secrets if resource is SECRETS else self.world.stores
@@ -262,3 +270,9 @@ class Applier:
         if len(self.said) > _SAID_AT_MOST:
             self.said.clear()
         self.said[key] = None
+
+
+def _further(annotations: Mapping[str, str], todo: actions.AnnotateAuthority) -> bool:
+    """Whether the horizon is already as far as is asked for; it only ever moves away (RFC 3339 sorts as text)."""
+    wanted = dict(todo.annotations).get(naming.ISSUED_UNTIL_ANNOTATION)
+    return wanted is not None and annotations.get(naming.ISSUED_UNTIL_ANNOTATION, "") >= wanted
