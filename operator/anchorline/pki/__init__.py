@@ -10,6 +10,7 @@ from anchorline.pki.names import AlternativeNames, Subject
 from anchorline.pki.pem import decode_certificates, encode_certificates
 from anchorline.pki.profiles import BACKDATE, IntermediateProfile, LeafProfile, RootProfile, validity
 from anchorline.pki.renewal import renew_before_fits, renewal_time
+from anchorline.pki.truststore import java_keystore
 from anchorline.pki.usages import DEFAULT_USAGES, Usage
 from anchorline.pki.verify import ChainError, verify_chain
 
@@ -35,6 +36,7 @@ __all__ = [
     "describe",
     "describe_chain",
     "encode_certificates",
+    "java_keystore",
     "matches_dns_name",
     "renew_before_fits",
     "renewal_time",
