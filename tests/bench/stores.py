@@ -21,7 +21,7 @@ class Second:
     def __call__(self, obj: Object) -> bool:
         meta = obj["metadata"]
         version: str = meta["resourceVersion"]
-        return self._first.setdefault(meta["namespace"], version) != version
+        return is_store(obj) and self._first.setdefault(meta["namespace"], version) != version
 
 
 def is_store(obj: Object) -> bool:
