@@ -6,6 +6,7 @@ It is not the `plane` of the other contract tests: they install and uninstall th
 import base64
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -188,12 +189,19 @@ def serial(secret: Object) -> int:
         return 0
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+@contextmanager
+def a_site(directory: Path) -> Iterator[Site]:
     """A control plane with the chart installed, without its Deployments."""
     with ControlPlane.started() as plane:
         Chart(plane.kubeconfig).install("--set=deployments.enabled=false")
-        yield Site(plane, Api(plane.kubeconfig), tmp_path_factory.mktemp("operators"))
+        yield Site(plane, Api(plane.kubeconfig), directory)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The cluster of all tests that break nothing."""
+    with a_site(tmp_path_factory.mktemp("operators")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

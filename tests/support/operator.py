@@ -202,7 +202,17 @@ class Operator:
 
     def start(self, *, lead: bool = True) -> "Operator":
         """Start the process and wait until it is ready, and leads."""
-        self.port = free_port()
+        self.spawn()
+        if lead:
+            awaited(lambda: self._alive() and self.leads, f"{self.identity} leads; see {self.log_file}", seconds=60)
+            self.idle()
+        else:
+            awaited(lambda: self._alive() and self.ready, f"{self.identity} is ready; see {self.log_file}", seconds=60)
+        return self
+
+    def spawn(self, *, port: int = 0) -> None:
+        """Start the process and wait for nothing."""
+        self.port = port or free_port()
         folder = self.site.account
         environ = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
         environ |= {"ANCHORLINE_SERVICE_ACCOUNT_DIR": str(folder), "ANCHORLINE_API_SERVER": self.site.plane.server}
@@ -216,12 +226,6 @@ class Operator:
                 stdout=log,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - it does one system call, looked up before
             )
-        if lead:
-            awaited(lambda: self._alive() and self.leads, f"{self.identity} leads; see {self.log_file}", seconds=40)
-            self.idle()
-        else:
-            awaited(lambda: self._alive() and self.ready, f"{self.identity} is ready; see {self.log_file}", seconds=40)
-        return self
 
     def _alive(self) -> bool:
         assert self._process is not None
