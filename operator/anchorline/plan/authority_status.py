@@ -46,8 +46,7 @@ def _status(seen: AuthoritySeen, found: Finding | None, now: datetime, waiting: 
     return PrivateCAStatus(
         observed_generation=generation,
         conditions=settled(conditions, seen.resource.status.conditions, now),
-        # What was once there is not forgotten while its Secrets cannot be read.
-        generations=_generations(seen, waiting) or seen.resource.status.generations,
+        generations=_generations(seen, waiting),
         intermediate_not_after=signer.certificate.not_after if signer and signer.certificate else None,
         public_roots=seen.public_roots,
     )
@@ -102,7 +101,9 @@ def _rotating(seen: AuthoritySeen, found: Finding | None, waiting: tuple[Waiting
     paused = seen.resource.spec.rotation.paused
     phase = incoming.phase if incoming.phase is Phase.DISTRIBUTING else outgoing.phase
     reason = "Paused" if paused else "Reissuing" if phase is Phase.ACTIVE else str(phase)
-    message = f"generation {incoming.generation} replaces {outgoing.generation} ({incoming.cause}); {_waits(waiting)}"
+    bridge = ", without a bridge: the key that would make one is not ours" if incoming.brought else ""
+    message = f"generation {incoming.generation} replaces {outgoing.generation} ({incoming.cause}){bridge}; "
+    message += _waits(waiting)
     next_one = queued(seen)
     if next_one:
         message += f"; then a rotation follows that was asked for meanwhile ({next_one})"
@@ -124,7 +125,13 @@ def _generations(seen: AuthoritySeen, waiting: tuple[Waiting, ...]) -> tuple[Gen
         for each in seen.material.retired
         if each.certificate and each.generation not in live
     }
-    return tuple(each for _, each in sorted({**gone, **live}.items(), reverse=True))
+    # What was once there is not forgotten while its Secret is gone or cannot be read: nothing is made in its place.
+    missed = {
+        each.number: each
+        for each in seen.resource.status.generations
+        if each.phase is not Phase.RETIRED and each.number not in {**gone, **live}
+    }
+    return tuple(each for _, each in sorted({**missed, **gone, **live}.items(), reverse=True))
 
 
 def _of(generation: int, waiting: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
