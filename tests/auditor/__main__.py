@@ -34,6 +34,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--once", action="store_true", help="judge what is there now, and end")
     parser.add_argument("--authority", default="", help="only this PrivateCA")
+    parser.add_argument("--except", dest="besides", action="append", default=[], help="not this PrivateCA")
     parser.add_argument("--lag", type=float, default=0.0, help="seconds for which peers may hold what they have read")
     parser.add_argument("--with-parent", action="store_true", help="end when the process that started it ends")
     return parser.parse_args()
@@ -45,7 +46,7 @@ def main() -> int:
     if wanted.with_parent:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     judge = Judge()
-    audit = Audit(judge, lag=wanted.lag, authority=wanted.authority)
+    audit = Audit(judge, lag=wanted.lag, authority=wanted.authority, besides=frozenset(wanted.besides))
     try:
         _run(audit, from_kubeconfig(wanted.kubeconfig), once=wanted.once)
     except Violation as found:

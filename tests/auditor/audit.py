@@ -22,11 +22,15 @@ class Violation(Exception):
 
 @dataclass
 class Audit:
-    """What was seen so far; `authority` limits it to one CA, `lag` is how long a peer may hold what it has read."""
+    """What was seen so far; `authority` limits it to one CA, `besides` leaves some out.
+
+    `lag` is for how many seconds a peer may hold what it has read.
+    """
 
     judge: Judge
     lag: float = 0.0
     authority: str = ""
+    besides: frozenset[str] = frozenset()
     changes: int = 0
     tampered: int = 0
     expired: int = 0
@@ -88,7 +92,7 @@ class Audit:
         return not touched
 
     def _wanted(self, authority: str) -> bool:
-        return not self.authority or authority == self.authority
+        return authority not in self.besides and self.authority in {"", authority}
 
     def _authority(self, obj: Object) -> None:
         """Remember which roots are a CA's; a store that turns out to be this CA's is judged from now on."""

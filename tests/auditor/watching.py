@@ -76,7 +76,7 @@ class Watch:
         name, version = _name(item), item["metadata"]["resourceVersion"]
         if self._known.get(name) != version:
             self._known[name] = version
-            self.told(self.kind, name, item)
+            self.told(self.kind, name, {**item, "kind": self.kind})  # in a list they have none
 
     def _gone(self, name: Name) -> None:
         if self._known.pop(name, None) is not None:
