@@ -1,0 +1,303 @@
+"""A cluster in which roots are replaced: the simulation with clocks, the operator's real gates, and its processes.
+
+`RotationWorld` judges after every single action; a broken promise is a `Broken` whose message begins with its name.
+What is exempt is said where it is exempted, and nowhere else.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from tests.support.builders import OPERATOR_NAMESPACE
+from tests.support.clients import LAG, Chain, Pod, Processes, Served, Verifier
+from tests.support.rotation_model_caches import Watched, finished
+from tests.support.simulation import World
+
+from anchorline import pki
+from anchorline.api import naming
+from anchorline.api.meta import ObjectKey
+from anchorline.api.privateca import Phase, PrivateCA
+from anchorline.kube import views
+from anchorline.kube.gates import Gates
+from anchorline.plan import actions, rotation
+from anchorline.plan.actions import Action
+from anchorline.plan.authority import AT_ONCE, BRIDGE_MARGIN, is_compromise
+from anchorline.plan.world import LeafSecret, RotationSeen, StoreSeen
+
+
+class Broken(AssertionError):
+    """A promise was broken."""
+
+
+def demand(kept: object, promise: str, text: str) -> None:
+    """A promise is kept."""
+    if not kept:
+        raise Broken(f"{promise}: {text}")
+
+
+@dataclass(frozen=True)
+class Root:
+    """A root that was ever made: its Secret's words, which stay true when the Secret is gone."""
+
+    ca: str
+    generation: int
+    certificate: pki.Certificate
+    bridge: pki.Certificate | None
+    cause: str
+
+
+@dataclass
+class RotationWorld(World):
+    """A cluster, its operator, everything that reads trust or serves a chain in it, and a judge.
+
+    `clock` does not jump. `condemned` is the generation of a CA before which no root may be trusted; `hasty` are CAs of
+    which one was condemned at once.
+    """
+
+    clock: float = 0.0
+    processes: Processes = field(default_factory=Processes)
+    verifier: Verifier = field(default_factory=Verifier)
+    roots: dict[str, Root] = field(default_factory=dict)
+    condemned: dict[str, int] = field(default_factory=dict)
+    hasty: set[str] = field(default_factory=set)
+    impatient: set[str] = field(default_factory=set)
+    judging: bool = True
+
+    def __post_init__(self) -> None:
+        """Begin to watch."""
+        self.watch = self._after
+        self.watched = Watched(self)
+        self.gates = Gates(self.watched, monotonic=lambda: self.clock)
+
+    # ---- what the operator sees besides
+
+    def restart(self) -> None:
+        """A fresh process: what the gates saw is forgotten."""
+        super().restart()
+        self.watched = Watched(self)
+        self.gates = Gates(self.watched, monotonic=lambda: self.clock)
+
+    def rotation_seen(self, ca: PrivateCA) -> RotationSeen:
+        """What the operator's own gates say."""
+        self.watched.feed()
+        return finished(self.gates.rotation(ca, self.material(ca.metadata.name), self.asking(ca), self.now))
+
+    # ---- time and processes
+
+    def later(self, time: timedelta) -> None:
+        """Let time pass by both clocks."""
+        self.now += time
+        self.clock += time.total_seconds()
+        self.processes.forget_ended(self.now)
+
+    def happened(self, *, honest: bool = True) -> None:
+        """Somebody else did something: everybody may read it from now on."""
+        self.watched.feed()
+        self._note_stores(honest=honest)
+        self._note_leaves(honest=honest)
+        for ca in self.private_cas():
+            self.impatient |= set() if ca.spec.rotation.wait_for_pods else {ca.metadata.name}
+        self._note_pods()
+
+    def start_pod(self, name: str, space: str) -> None:
+        """A process that reads its trust once, now, with the lag that a mounted file may have."""
+        self.run_pod(name, space)
+        if any(pod["metadata"]["name"] == name for pod in self.injected(space)):
+            trusts = tuple(dict.fromkeys(self.processes.store(space).readable(self.clock)))
+            self.processes.pods[name] = Pod(name=name, space=space, trusts=trusts)
+
+    def end_pod(self, name: str) -> None:
+        """It stops."""
+        pod = self.processes.pods.pop(name)
+        self.delete("Pod", name, pod.space)
+
+    # ---- what is noted
+
+    def _after(self, action: Action) -> None:
+        if isinstance(action, actions.CreateRoot | actions.RecordRoot):
+            self._note_root(action)
+        self.happened()
+        if self.judging:
+            self._judge_action(action)
+            self.judge()
+
+    def _note_root(self, action: actions.CreateRoot | actions.RecordRoot) -> None:
+        view = self.view(self.api.get(ObjectKey("Secret", OPERATOR_NAMESPACE, action.secret)), views.authority_secret)
+        made = Root(action.authority, action.generation, view.chain[0], view.bridge, action.cause)
+        same = [each for each in self.roots.values() if each.ca == made.ca and each.cause == made.cause]
+        asked = made.cause.startswith((rotation.ROTATED, "compromised"))
+        demand(not (asked and same), "the same reason never rotates twice", made.cause)
+        self.roots[made.certificate.fingerprint] = made
+        if is_compromise(made.cause):
+            self.condemned[made.ca] = made.generation
+            self.hasty |= {made.ca} if made.cause.startswith(AT_ONCE) else set()
+
+    def _note_stores(self, *, honest: bool) -> None:
+        for obj in self.api.list("Namespace"):
+            store = self.store(obj["metadata"]["name"])
+            content = store.private if isinstance(store, StoreSeen) else None
+            self.processes.store(obj["metadata"]["name"]).put(self.clock, content, honest=honest)
+
+    def _note_leaves(self, *, honest: bool) -> None:
+        files = self.processes
+        there = {(key.namespace, key.name): view for key, view in self.secrets() if isinstance(view, LeafSecret)}
+        for name in there.keys() | files.chains.keys():
+            view = there.get(name)
+            served, beside = self._served(name) if view is not None and not view.problem else (None, None)
+            files.chains.setdefault(name, type(files.store(""))()).put(self.clock, served, honest=honest)
+            files.beside.setdefault(name, type(files.store(""))()).put(self.clock, beside, honest=honest)
+            if served is not None and honest:
+                files.ever[served.digest] = served
+
+    def _served(self, name: tuple[str, str]) -> tuple[Served | None, pki.TrustBundle]:
+        obj = self.api.objects[ObjectKey("Secret", *name)]
+        chain, trust = self.view(obj, _chain_and_trust)
+        root = self.root_of(chain)
+        if root is None:
+            return None, trust
+        return Served(ca=root.ca, generation=root.generation, chain=chain, digest=views.digest_of(chain)), trust
+
+    def root_of(self, chain: Chain) -> Root | None:
+        """The root that a chain is under, without its bridge."""
+        for each in chain[1:]:
+            for root in self.roots.values():
+                certificate = root.certificate
+                if (
+                    each.authority_key_id == certificate.key_id
+                    and each.issuer == certificate.subject
+                    and (each.key_id not in {other.certificate.key_id for other in self.roots.values()})
+                ):
+                    return root
+        return None
+
+    def _note_pods(self) -> None:
+        """A namespace that no longer asks is no longer counted: pods of it are on their own from then on."""
+        asking = {each.name for ca in self.private_cas() for each in self.asking(ca)}
+        self.processes.pods = {name: pod for name, pod in self.processes.pods.items() if pod.space in asking}
+
+    # ---- judging an action
+
+    def _judge_action(self, action: Action) -> None:
+        match action:
+            case actions.AnnotateAuthority() if (naming.PHASE_ANNOTATION, str(Phase.ACTIVE)) in action.annotations:
+                self._judge_activation(action.secret)
+            case actions.IssueLeaf():
+                self._judge_issue(action)
+            case actions.RewriteLeaf():
+                self._judge_tail(action.shape.tail)
+            case _:
+                pass
+
+    def _judge_activation(self, secret: str) -> None:
+        """P1: a root begins to sign when no file that anybody may still be reading lacks it, by whomever written."""
+        certificate = self.made[secret]
+        ca = self.private_ca(self.roots[certificate.fingerprint].ca)
+        assert ca is not None
+        for each in self.asking(ca):
+            for trust in self.processes.store(each.name).readable(self.clock, honest=False):
+                demand(certificate in trust, "P1", f"{secret} signs before the trust store of {each.name} has it")
+        for name in self.live(ca.metadata.name):
+            for trust in self.processes.beside[name].readable(self.clock):
+                demand(certificate in trust, "P1", f"{secret} signs before ca.crt of {name} has it")
+
+    def live(self, ca: str) -> Iterator[tuple[str, str]]:
+        """Secrets of Certificates that live, which hold what was issued for them."""
+        for obj in self.api.list("Certificate"):
+            resource = self.view(obj, views.certificate_view)
+            name = resource.metadata.namespace, resource.spec.secret_name
+            found = self.api.objects.get(ObjectKey("Secret", *name))
+            leaf = self.view(found, views.secret_view) if found is not None else None
+            mine = isinstance(leaf, LeafSecret) and leaf.certificate_name == resource.metadata.name
+            if resource.spec.ca_ref.name == ca and mine and not leaf.problem:
+                yield name
+
+    def _judge_issue(self, action: actions.IssueLeaf) -> None:
+        name = action.target.namespace, action.target.name
+        served, _ = self._served(name)
+        demand(served, "P2", f"{name} was issued under an unknown root")
+        assert served is not None
+        root = self._root(served)
+        leaf, issuer = served.chain[:2]
+        kept = leaf.not_after <= issuer.not_after <= root.certificate.not_after
+        demand(kept, "P3", f"{name} ends at {leaf.not_after}, its issuer at {issuer.not_after}")
+        self._judge_tail(action.shape.tail)
+        first = min(each.generation for each in self.roots.values() if each.ca == root.ca) == root.generation
+        if first or root.cause.startswith(AT_ONCE):
+            return
+        ca = self.private_ca(root.ca)
+        for space in self.asking(ca) if ca else ():
+            for trust in self.processes.store(space.name).readable(self.clock):
+                known = root.certificate in trust or not self._of(root.ca, trust)
+                demand(known, "P1", f"{name} is issued under generation {root.generation} before {space.name} has it")
+
+    def _judge_tail(self, tail: Chain) -> None:
+        roots = {each.certificate.key_id for each in self.roots.values()}
+        for each in tail:
+            expired = each.key_id in roots and each.not_after < self.now + LAG
+            demand(not expired, "an expired bridge is never served", f"it ends at {each.not_after}")
+
+    # ---- judging every client with every server
+
+    def judge(self) -> None:
+        """P2: every client that may be there verifies every chain that may be served."""
+        now_served = {each.digest: each for each in self.processes.serving(self.clock)}
+        clients = {ca.metadata.name: tuple(dict.fromkeys(self._clients(ca))) for ca in self.private_cas()}
+        for served in {**self.processes.ever, **now_served}.values():
+            current = served.digest in now_served
+            if not served.chain[0].valid_at(self.now) or self._given_up(served, current=current):
+                continue
+            for who, trust, once in clients.get(served.ca, ()):
+                if not self._must(served, trust) or (once and self._excused(served, trust)):
+                    continue
+                fault = self.verifier.fault(served, trust, self.now)
+                where = f"{'' if current else 'once '}served {served.chain[0].names.dns[0]}"
+                demand(not fault, "P2", f"{who} refuses generation {served.generation} {where}: {fault}")
+
+    def _given_up(self, served: Served, *, current: bool) -> bool:
+        """A condemned root's chains: at once, or as soon as no Secret of a live Certificate held them lately."""
+        if served.generation >= self.condemned.get(served.ca, 0):
+            return False
+        return served.ca in self.hasty or not current or not self._alive(served)
+
+    def _alive(self, served: Served) -> bool:
+        names = [name for name, each in self.processes.chains.items() if served in each.readable(self.clock)]
+        return bool(set(names) & set(self.live(served.ca)))
+
+    def _clients(self, ca: PrivateCA) -> Iterator[tuple[str, pki.TrustBundle, bool]]:
+        """Everything that a client of this CA may trust now, and whether it read that once.
+
+        Whoever holds none of its roots yet did not ask in time.
+        """
+        asking = {each.name for each in self.asking(ca)}
+        found = [(f"a client in {each}", self.processes.store(each).readable(self.clock), False) for each in asking]
+        beside = ((name, self.processes.beside[name].readable(self.clock)) for name in self.live(ca.metadata.name))
+        found += [(f"a peer with ca.crt of {name}", trusts, False) for name, trusts in beside]
+        pods = (pod for pod in self.processes.pods.values() if pod.space in asking)
+        found += [(f"pod {pod.name}, which read once,", list(pod.trusts), True) for pod in pods]
+        for who, trusts, once in found:
+            yield from ((who, trust, once) for trust in trusts if self._of(ca.metadata.name, trust))
+
+    def _must(self, served: Served, trust: pki.TrustBundle) -> bool:
+        """Whether this trust is one that should do; `--now` cuts off whoever has not reread."""
+        return served.ca not in self.hasty or self._root(served).certificate in trust
+
+    def _excused(self, served: Served, trust: pki.TrustBundle) -> bool:
+        """Read-once processes that nobody promised anything: no waitForPods, no bridge made, or its end has come."""
+        root = self._root(served)
+        if root.certificate in trust:
+            return False
+        ended = root.bridge is None or self.now >= root.bridge.not_after - BRIDGE_MARGIN - LAG
+        return served.ca in self.impatient or ended
+
+    def _of(self, ca: str, trust: pki.TrustBundle) -> bool:
+        found = (self.roots.get(each.fingerprint) for each in trust)
+        return any(root is not None and root.ca == ca for root in found)
+
+    def _root(self, served: Served) -> Root:
+        mine = [each for each in self.roots.values() if (each.ca, each.generation) == (served.ca, served.generation)]
+        return next(each for each in mine if served.chain[-1] == each.bridge or self.root_of(served.chain) == each)
+
+
+def _chain_and_trust(obj: dict[str, Any]) -> tuple[Chain, pki.TrustBundle]:
+    return views.key_pair(obj)[0], views.shared_bundle(views.data(obj, naming.CA_CERT))
