@@ -51,6 +51,8 @@ def main() -> None:
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, load {load:.1f}, Python {platform.python_version()}, scale {arguments.scale}")
     found = uvloop.run(_run(arguments.only or list(SCENARIOS), arguments.scale))
+    if (busy := os.getloadavg()[1]) > 4 * (os.cpu_count() or 1):
+        print(f"load {busy:.1f}: others used this machine, so only ratios of CPU and counts of writes mean anything")
     if arguments.json:
         figures.write(found, arguments.json)
     missed = [each for each in found if each.met is False]

@@ -82,6 +82,8 @@ async def _waiting(stage: Stage, sheet: Sheet, count: int, rate: Rate, *, limits
     seconds = sight.last - began
     _say_times(sheet, sight, seconds, count, rate, limits[0])
     sheet.note("API server and etcd CPU for each", server / count * 1000, "ms")
+    sheet.note("API server and etcd CPU, against the raw one", server / count * 1000 / rate.server_ms, "x")
+    sheet.note("operator CPU, against the servers'", cpu / server, "x")
     sheet.most("operator CPU for each", cpu / count * 1000, 3.0, "ms")
     sheet.most("RSS", rss, limits[1], "MB")
     sheet.note("RSS, most", most, "MB")
