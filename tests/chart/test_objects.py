@@ -1,5 +1,6 @@
 """Single statements about the rendered objects: exact RBAC rules, the webhook's configuration, hardened pods, names."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -86,12 +87,33 @@ def test_each_role_is_bound_to_its_own_account_alone() -> None:
         assert binding["subjects"] == [{"kind": "ServiceAccount", "name": name, "namespace": cluster.NAMESPACE}]
 
 
-def hook(*args: str, namespace: str = cluster.NAMESPACE) -> dict[str, Any]:
-    """Return the only webhook of the rendered configuration."""
+def hooks(*args: str, namespace: str = cluster.NAMESPACE) -> dict[str, dict[str, Any]]:
+    """Return the webhooks of the rendered configuration, by name."""
     objects = cluster.rendered("--set=crds.enabled=false", *args, namespace=namespace)
-    (entry,) = cluster.one(objects, "MutatingWebhookConfiguration", naming.WEBHOOK_CONFIGURATION)["webhooks"]
-    assert isinstance(entry, dict)
-    return entry
+    found = cluster.one(objects, "MutatingWebhookConfiguration", naming.WEBHOOK_CONFIGURATION)["webhooks"]
+    return {each["name"]: each for each in found}
+
+
+def hook(*args: str, namespace: str = cluster.NAMESPACE) -> dict[str, Any]:
+    """Return the webhook for namespaces that ask for no formats."""
+    return hooks(*args, namespace=namespace)[naming.webhook_name(())]
+
+
+@pytest.mark.parametrize("url", ["", "https://127.0.0.1:9443/mutate", "https://127.0.0.1:9443/mutate/"])
+def test_each_value_of_the_label_has_a_webhook_and_they_differ_in_label_and_path_alone(url: str) -> None:
+    found = hooks(*((f"--set=webhook.url={url}",) if url else ()))
+    plain = found[naming.webhook_name(())]
+    assert list(found) == [naming.webhook_name(formats) for formats in naming.TRUST_LABELS.values()]
+    for label, formats in naming.TRUST_LABELS.items():
+        path = naming.webhook_path(formats)
+        same = copy.deepcopy(plain)
+        same["name"] = naming.webhook_name(formats)
+        same["namespaceSelector"]["matchLabels"] = {naming.TRUST: label}
+        if url:
+            same["clientConfig"] = {"url": f"https://127.0.0.1:9443{path}"}
+        else:
+            same["clientConfig"]["service"]["path"] = path
+        assert found[same["name"]] == same
 
 
 def test_webhook_configuration_can_never_block_a_pod() -> None:

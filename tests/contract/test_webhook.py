@@ -21,11 +21,12 @@ import pytest
 import uvloop
 from tests.support.lab import eventually, plane  # noqa: F401 - a fixture
 
+from anchorline.api import naming
 from anchorline.kube.client import Client
 from anchorline.kube.connection import discover
 from anchorline.lab import Cluster
+from anchorline.plan.injection import VARIABLES
 from anchorline.shell.clock import Clock
-from anchorline.shell.webhook import secret
 from anchorline.shell.webhook.arguments import Settings
 from anchorline.shell.webhook.process import Webhook
 from anchorline.shell.webhook.rotation import Lives
@@ -41,11 +42,17 @@ def free_port() -> int:
 
 
 def configuration(port: int) -> str:
-    """What the chart makes with `webhook.url`, on namespaces of this test only."""
-    webhook = {
-        "name": secret.WEBHOOK_NAME,
-        "clientConfig": {"url": f"https://127.0.0.1:{port}/mutate"},
-        "namespaceSelector": {"matchLabels": {"anchorline.dev/trust": "enabled"}},
+    """What the chart makes with `webhook.url`: one webhook for each value of the label."""
+    webhooks = [webhook(port, label, formats) for label, formats in naming.TRUST_LABELS.items()]
+    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration"}
+    return json.dumps({**kind, "metadata": {"name": "anchorline"}, "webhooks": webhooks})
+
+
+def webhook(port: int, label: str, formats: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "name": naming.webhook_name(formats),
+        "clientConfig": {"url": f"https://127.0.0.1:{port}{naming.webhook_path(formats)}"},
+        "namespaceSelector": {"matchLabels": {"anchorline.dev/trust": label}},
         "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
         "failurePolicy": "Ignore",
         "reinvocationPolicy": "IfNeeded",
@@ -53,8 +60,6 @@ def configuration(port: int) -> str:
         "sideEffects": "None",
         "admissionReviewVersions": ["v1"],
     }
-    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration"}
-    return json.dumps({**kind, "metadata": {"name": "anchorline"}, "webhooks": [webhook]})
 
 
 @pytest.fixture
@@ -210,9 +215,61 @@ def test_cabundle_has_its_own_field_manager_and_the_rest_is_the_charts(plane: Cl
         get = ("get", "mutatingwebhookconfiguration", "anchorline", "-o", "json", "--show-managed-fields")
         found = json.loads(plane.kubectl(*get).stdout)
         (ours,) = [f for f in found["metadata"]["managedFields"] if f["manager"] == "anchorline-webhook"]
-        fields = ours["fieldsV1"]["f:webhooks"]['k:{"name":"pods.anchorline.dev"}']
-        assert fields == {".": {}, "f:name": {}, "f:clientConfig": {"f:caBundle": {}}}
-        assert b"PRIVATE" not in base64.b64decode(found["webhooks"][0]["clientConfig"]["caBundle"])
+        fields = ours["fieldsV1"]["f:webhooks"]
+        assert fields == {
+            f'k:{{"name":"{naming.webhook_name(formats)}"}}': {
+                ".": {},
+                "f:name": {},
+                "f:clientConfig": {"f:caBundle": {}},
+            }
+            for formats in naming.TRUST_LABELS.values()
+        }
+        (bundle,) = {each["clientConfig"]["caBundle"] for each in found["webhooks"]}
+        assert b"PRIVATE" not in base64.b64decode(bundle)
         # An upgrade by the chart leaves caBundle where it is.
         plane.kubectl("apply", "--server-side", "-f", "-", stdin=configuration(port))
-        assert json.loads(plane.kubectl(*get).stdout)["webhooks"][0]["clientConfig"]["caBundle"]
+        after = json.loads(plane.kubectl(*get).stdout)["webhooks"]
+        assert {each["clientConfig"]["caBundle"] for each in after} == {bundle}
+
+
+def test_the_label_says_which_formats_are_injected(plane: Cluster, port: int) -> None:  # noqa: F811
+    with webhook_process(plane.kubeconfig, port):
+        plain = {*VARIABLES}
+        expected = [
+            ("enabled.jks", plain | {"JAVA_TOOL_OPTIONS"}),
+            ("enabled.wgetrc", plain | {"WGETRC"}),
+            ("enabled.jks.wgetrc", plain | {"JAVA_TOOL_OPTIONS", "WGETRC"}),
+            ("enabled", plain),
+        ]
+        for number, (label, names) in enumerate(expected):
+            patch = json.dumps({"metadata": {"labels": {"anchorline.dev/trust": label}}})
+            plane.kubectl("patch", "namespace", "webhook-asked", "--type=merge", "-p", patch)
+            eventually(lambda names=names: variables(dry(plane)) == names, f"injection for {label}")
+            pod = create_pod(plane, f"web-{number}", "webhook-asked")
+            assert variables(pod) == names
+            assert variables(pod, "initContainers") == names
+
+
+def test_java_options_are_appended_to_and_those_from_elsewhere_are_told_of(plane: Cluster, port: int) -> None:  # noqa: F811
+    own = {"name": "JAVA_TOOL_OPTIONS", "value": "-Xmx1g"}
+    elsewhere = {"name": own["name"], "valueFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}
+    containers = [{"name": f"c{n}", "image": "none.invalid/a", "env": [e]} for n, e in enumerate((own, elsewhere))]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "java"}, "spec": {"containers": containers}}
+    plane.kubectl("label", "--overwrite", "namespace", "webhook-asked", "anchorline.dev/trust=enabled.jks")
+    with webhook_process(plane.kubeconfig, port):
+        eventually(lambda: "JAVA_TOOL_OPTIONS" in variables(dry(plane)), "injection")
+        done = plane.kubectl("create", "-n", "webhook-asked", "-f", "-", "-o", "json", stdin=json.dumps(pod))
+    first, second = (each["env"] for each in json.loads(done.stdout)["spec"]["containers"])
+    path = "/etc/anchorline/trust/truststore.jks"
+    ours = f"-Djavax.net.ssl.trustStore={path} -Djavax.net.ssl.trustStoreType=JKS"
+    assert first[0] == {"name": "JAVA_TOOL_OPTIONS", "value": f"-Xmx1g {ours}"}
+    assert second[0] == elsewhere
+    assert "JAVA_TOOL_OPTIONS is set by valueFrom" in done.stderr
+
+
+def dry(plane: Cluster) -> dict[str, Any]:  # noqa: F811
+    return create_pod(plane, "dry", "webhook-asked", "--dry-run=server")
+
+
+def variables(pod: dict[str, Any], kind: str = "containers") -> set[str]:
+    return {entry["name"] for entry in pod["spec"][kind][0].get("env", ())}

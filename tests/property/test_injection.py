@@ -1,4 +1,4 @@
-"""Injection for any JSON value: total, idempotent, and it touches nothing else."""
+"""Injection for any JSON value and any formats: total, idempotent, and it touches nothing else."""
 
 import copy
 import re
@@ -8,13 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline.api import naming
-from anchorline.plan.injection import DEFAULT, Outcome, decide, injection
+from anchorline.plan.injection import DEFAULT, Injection, Outcome, decide, injection
 
 BODY = ["containers", "initContainers", "ephemeralContainers", "volumes", "os", "nodeSelector"]
 CONTAINER_KEYS = ["env", "volumeMounts", "volumeDevices", "name", "value", "mountPath", "devicePath", "subPath"]
 OTHERS = ["metadata", "spec", "labels", "annotations", "ownerReferences", "kind", "configMap", "items"]
 KEYS = st.sampled_from(BODY + CONTAINER_KEYS + OTHERS)
-WORDS = st.sampled_from(["anchorline-trust", "/etc/anchorline/trust", "windows", "Node", "SSL_CERT_FILE", "x", ""])
+OPTIONS = ["JAVA_TOOL_OPTIONS", "WGETRC", "-Djavax.net.ssl.trustStore=/x"]
+SPECS = st.sampled_from([Injection(formats=formats) for formats in naming.TRUST_LABELS.values()])
+WORDS = st.sampled_from(
+    ["anchorline-trust", "/etc/anchorline/trust", "windows", "Node", "SSL_CERT_FILE", *OPTIONS, "x", ""]
+)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | WORDS | st.text(max_size=3)
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=3), inner, max_size=4)
@@ -23,6 +27,7 @@ JSON = st.recursive(
 ALLOWED = re.compile(
     r"/spec/volumes(/-)?|/spec/(init)?[cC]ontainers/\d+/(volumeMounts|env)(/-)?|/metadata/labels(/anchorline\.dev~1injected)?"
 )
+CHANGED = re.compile(r"/spec/(containers|initContainers)/(\d+)/env/(\d+)/value")
 
 
 def optional(**values: Any) -> st.SearchStrategy[dict[str, Any]]:
@@ -73,38 +78,49 @@ def apply(document: Any, operations: list[dict[str, Any]]) -> Any:
     return document
 
 
-@given(JSON | st.fixed_dictionaries({"metadata": JSON, "spec": st.fixed_dictionaries({"containers": JSON})}))
-def test_any_json_value_is_answered(value: Any) -> None:
+ANY = JSON | st.fixed_dictionaries({"metadata": JSON, "spec": st.fixed_dictionaries({"containers": JSON})})
+
+
+@given(ANY, SPECS)
+def test_any_json_value_is_answered(value: Any, spec: Injection) -> None:
     before = copy.deepcopy(value)
-    decision = decide(value)
+    decision = decide(value, spec=spec)
     assert value == before
     assert bool(decision.operations) is (decision.outcome is Outcome.INJECTED)
 
 
-@given(PODS)
-def test_a_patched_pod_needs_no_patch(pod: Any) -> None:
-    assert injection(apply(pod, injection(pod))) == []
+@given(PODS, SPECS)
+def test_a_patched_pod_needs_no_patch(pod: Any, spec: Injection) -> None:
+    assert injection(apply(pod, injection(pod, spec=spec)), spec=spec) == []
 
 
-@given(PODS)
-def test_only_volumes_mounts_variables_and_the_label_are_touched(pod: Any) -> None:
-    for operation in injection(pod):
-        assert operation["op"] == "add"
-        assert ALLOWED.fullmatch(operation["path"])
+@given(PODS, SPECS)
+def test_only_volumes_mounts_variables_and_the_label_are_touched(pod: Any, spec: Injection) -> None:
+    for operation in injection(pod, spec=spec):
+        if found := CHANGED.fullmatch(operation["path"]):
+            entry = pod["spec"][found[1]][int(found[2])]["env"][int(found[3])]
+            assert (entry["name"], "valueFrom" in entry) == ("JAVA_TOOL_OPTIONS", False)
+            assert naming.JKS in spec.formats
+            assert operation["op"] == ("replace" if "value" in entry else "add")
+            assert operation["value"].startswith(entry.get("value", ""))
+        else:
+            assert operation["op"] == "add"
+            assert ALLOWED.fullmatch(operation["path"])
 
 
-@given(PODS)
-def test_nothing_that_was_there_is_changed_or_taken_away(pod: Any) -> None:
-    result = apply(pod, injection(pod))
+@given(PODS, SPECS)
+def test_nothing_that_was_there_is_changed_or_taken_away(pod: Any, spec: Injection) -> None:
+    appended = [each for each in injection(pod, spec=spec) if not CHANGED.fullmatch(each["path"])]
+    result = apply(pod, appended)
     result["metadata"].get("labels", {}) and result["metadata"]["labels"].pop(naming.INJECTED_LABEL, None)
     before = copy.deepcopy(pod)
     (before["metadata"].get("labels") or {}).pop(naming.INJECTED_LABEL, None)
     assert contains(result, before)
 
 
-@given(PODS)
-def test_no_name_of_a_volume_or_variable_and_no_path_becomes_double(pod: Any) -> None:
-    result = apply(pod, injection(pod))
+@given(PODS, SPECS)
+def test_no_name_of_a_volume_or_variable_and_no_path_becomes_double(pod: Any, spec: Injection) -> None:
+    result = apply(pod, injection(pod, spec=spec))
     for was, now in zip(pod["spec"]["containers"], result["spec"]["containers"], strict=True):
         added = (now.get("env") or [])[len(was.get("env") or []) :]
         assert not {e["name"] for e in added} & {e["name"] for e in was.get("env") or []}

@@ -1,5 +1,7 @@
 """Every label, annotation, Secret key and derived object name; nothing else in the code spells one."""
 
+from collections.abc import Iterable
+from itertools import combinations
 from typing import Final
 
 GROUP: Final = "anchorline.dev"
@@ -26,8 +28,9 @@ REQUEST_ANNOTATION: Final = f"{GROUP}/request"
 TEMPLATE_ANNOTATION: Final = f"{GROUP}/template"
 
 # What users write.
-TRUST: Final = f"{GROUP}/trust"  # annotation: CA names; label: "enabled", ours
+TRUST: Final = f"{GROUP}/trust"  # annotation: CA names; label: one of TRUST_LABELS, ours
 TRUST_ENABLED: Final = "enabled"
+TRUST_FORMATS_ANNOTATION: Final = f"{GROUP}/trust-formats"
 PUBLIC_ROOTS_ANNOTATION: Final = f"{GROUP}/public-roots"
 INJECT_ANNOTATION: Final = f"{GROUP}/inject"
 INJECTED_LABEL: Final = f"{GROUP}/injected"
@@ -53,6 +56,13 @@ CA_CERT: Final = "ca.crt"
 BRIDGE_CERT: Final = "bridge.crt"
 FULL_BUNDLE: Final = "ca-bundle.crt"
 PRIVATE_BUNDLE: Final = "private-ca.crt"
+JAVA_TRUSTSTORE: Final = "truststore.jks"
+WGETRC_FILE: Final = "wgetrc"
+
+# What a namespace may ask for besides the PEM bundles, in the order in which a label names them.
+JKS: Final = "jks"
+WGETRC: Final = "wgetrc"
+TRUST_FORMATS: Final = (JKS, WGETRC)
 
 TRUST_STORE: Final = "anchorline-trust"
 TRUST_MOUNT: Final = "/etc/anchorline/trust"
@@ -84,3 +94,44 @@ def trusted_names(annotation: str | None) -> tuple[str, ...]:
     """Names of the CAs in a trust annotation, in order, without doubles: `internal, partners` -> two names."""
     names = (part.strip() for part in (annotation or "").split(","))
     return tuple(dict.fromkeys(name for name in names if name))
+
+
+def trust_formats(annotation: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Formats that the annotation asks for, in our order, and its words that are none: `jks, p12` -> (jks,), (p12,)."""
+    words = tuple(name.lower() for name in trusted_names(annotation))
+    unknown = (word for word in words if word not in TRUST_FORMATS)
+    return tuple(each for each in TRUST_FORMATS if each in words), tuple(dict.fromkeys(unknown))
+
+
+def trust_label(formats: Iterable[str]) -> str:
+    """Value of the namespace's label when pods are injected with these formats: `enabled.jks.wgetrc`."""
+    chosen = tuple(formats)
+    return ".".join((TRUST_ENABLED, *(each for each in TRUST_FORMATS if each in chosen)))
+
+
+# Each value of the label, and the formats that it names; each has a webhook of its own in the configuration.
+TRUST_LABELS: Final = {
+    trust_label(formats): formats
+    for count in range(len(TRUST_FORMATS) + 1)
+    for formats in combinations(TRUST_FORMATS, count)
+}
+
+
+def is_enabled(label: str | None) -> bool:
+    """Whether a value of the namespace's label switches injection on."""
+    return label in TRUST_LABELS
+
+
+def label_formats(label: str | None) -> tuple[str, ...]:
+    """Formats that pods are injected with under this value of the namespace's label."""
+    return TRUST_LABELS.get(label or "", ())
+
+
+def webhook_name(formats: Iterable[str]) -> str:
+    """Name of the webhook for these formats: `pods-jks.anchorline.dev`."""
+    return f"{'-'.join(('pods', *formats))}.{GROUP}"
+
+
+def webhook_path(formats: Iterable[str]) -> str:
+    """Path at which the API server asks for injection with these formats: `/mutate/jks.wgetrc`."""
+    return "/".join(("/mutate", *filter(None, (".".join(formats),))))

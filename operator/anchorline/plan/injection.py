@@ -1,5 +1,6 @@
 """What is injected into a pod: the trust store as a directory, the variables that point runtimes at it, one label."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -26,6 +27,12 @@ VARIABLES: Final = (
     "PERL_LWP_SSL_CA_FILE",
     "CARGO_HTTP_CAINFO",
 )
+
+JAVA_OPTIONS: Final = "JAVA_TOOL_OPTIONS"
+_JAVA_PROPERTY: Final = "-Djavax.net.ssl.trustStore"  # and, as a beginning, those of its type and password
+_JAVA_OPTIONS_ELSEWHERE: Final = f"anchorline: {JAVA_OPTIONS} is set by valueFrom: Java gets no trust store from us"
+# Java splits its options at blanks, and knows quotes: any other path would keep it from starting.
+_PLAIN_PATH: Final = re.compile(r"[\w./-]+", re.ASCII)
 
 _MIRROR: Final = "kubernetes.io/config.mirror"
 _OS_LABELS: Final = ("kubernetes.io/os", "beta.kubernetes.io/os")
@@ -54,16 +61,21 @@ class Injection:
     mount: str = naming.TRUST_MOUNT
     file: str = naming.FULL_BUNDLE
     variables: tuple[str, ...] = field(default=VARIABLES)
+    formats: tuple[str, ...] = ()
 
 
 DEFAULT: Final = Injection()
 
 
 class Decision(NamedTuple):
-    """An outcome and, only with `Outcome.INJECTED`, the JSON patch (RFC 6902) that brings it about."""
+    """An outcome and, only with `Outcome.INJECTED`, the JSON patch (RFC 6902) that brings it about.
+
+    `warning` is a sentence for who creates the pod when a part of it could not be given what it asked for.
+    """
 
     outcome: Outcome
     operations: list[Operation]
+    warning: str = ""
 
 
 class _Malformed(Exception):
@@ -85,6 +97,7 @@ def decide(pod: object, *, spec: Injection = DEFAULT) -> Decision:
 
     Every container and init container (sidecars are init containers) gets the mount and those variables that it does
     not set itself; ephemeral containers get nothing. Only `volumes`, `volumeMounts`, `env` and one label are touched.
+    The one value that is changed is that of JAVA_TOOL_OPTIONS, with the format `jks`, and only by appending to it.
 
     - A container that already mounts the trust store elsewhere keeps that mount, and its variables point there.
     - A container with something else at our path is left alone: a variable must never name a file that is not there.
@@ -116,7 +129,8 @@ def _decide(pod: Object, spec: Injection) -> Decision:
     if ours is None and spec.volume in reached:
         operations.append(_append("/spec/volumes", volumes, _volume(spec)))
     operations.extend(_label(metadata))
-    return Decision(Outcome.INJECTED if operations else Outcome.ALREADY, operations)
+    warning = _JAVA_OPTIONS_ELSEWHERE if naming.JKS in spec.formats and _options_elsewhere(body) else ""
+    return Decision(Outcome.INJECTED if operations else Outcome.ALREADY, operations, warning)
 
 
 def _left_alone(metadata: Object, body: Object) -> Outcome | None:
@@ -149,7 +163,10 @@ def _into_containers(body: Object, stores: set[str], spec: Injection, operations
                 volume, where = spec.volume, spec.mount
                 operations.append(_append(f"{path}/volumeMounts", mounts, _mount(spec)))
             reached.add(volume)
-            operations.extend(_variables(path, _objects(container, "env"), f"{where}/{spec.file}", spec.variables))
+            env = _objects(container, "env")
+            operations.extend(_variables(path, env, where, spec))
+            if naming.JKS in spec.formats:
+                operations.extend(_java_options(path, env, where))
     return reached
 
 
@@ -173,23 +190,71 @@ def _taken(container: Object, mounts: list[Object], path: str) -> bool:
     return False
 
 
-def _variables(path: str, env: list[Object], file: str, names: tuple[str, ...]) -> tuple[Operation, ...]:
+def _variables(path: str, env: list[Object], where: str, spec: Injection) -> tuple[Operation, ...]:
     """Operations that set the variables which the container does not set, by `value` or by `valueFrom`."""
+    wanted = _wanted(where, spec)
+    names = tuple(wanted)
     if not env:
-        return _added(f"{path}/env", file, names)
+        return _added(f"{path}/env", where, spec, names)
     there = {name for entry in env if isinstance(name := entry.get("name"), str)}
     # Nearly no container sets any of them.
     missing = names if there.isdisjoint(names) else tuple(name for name in names if name not in there)
-    return _added(f"{path}/env/-", file, missing)
+    return _added(f"{path}/env/-", where, spec, missing)
+
+
+@lru_cache(maxsize=64)
+def _wanted(where: str, spec: Injection) -> dict[str, str]:
+    """Variables and their values for a trust store at `where`. It is shared between pods: read, never changed."""
+    wanted = dict.fromkeys(spec.variables, f"{where}/{spec.file}")
+    if naming.JKS in spec.formats and (options := _java_truststore(where)):
+        wanted[JAVA_OPTIONS] = options
+    if naming.WGETRC in spec.formats and where == spec.mount:
+        # What is written in it names the bundle where we mount it, and nowhere else.
+        wanted["WGETRC"] = f"{where}/{naming.WGETRC_FILE}"
+    return wanted
 
 
 @lru_cache(maxsize=256)
-def _added(path: str, file: str, names: tuple[str, ...]) -> tuple[Operation, ...]:
+def _added(path: str, where: str, spec: Injection, names: tuple[str, ...]) -> tuple[Operation, ...]:
     """Operations that add the variables at `path`. They are shared between pods: read, never changed."""
-    entries = [{"name": name, "value": file} for name in names]
+    wanted = _wanted(where, spec)
+    entries = [{"name": name, "value": wanted[name]} for name in names]
     if not path.endswith("/-"):
         return ({"op": "add", "path": path, "value": entries},)
     return tuple({"op": "add", "path": path, "value": entry} for entry in entries)
+
+
+def _java_truststore(where: str) -> str:
+    """Java's options for a trust store at `where`, "" for a path that cannot be written in them."""
+    if not _PLAIN_PATH.fullmatch(where):
+        return ""
+    return f"{_JAVA_PROPERTY}={where}/{naming.JAVA_TRUSTSTORE} {_JAVA_PROPERTY}Type=JKS"
+
+
+def _java_options(path: str, env: list[Object], where: str) -> list[Operation]:
+    """Append our options to those that the container has, unless they say where trust comes from themselves."""
+    # Of two variables of one name the last one is the container's.
+    at = max((index for index, entry in enumerate(env) if entry.get("name") == JAVA_OPTIONS), default=None)
+    ours = _java_truststore(where)
+    if at is None or not ours or env[at].get("valueFrom") is not None:
+        return []
+    options = env[at].get("value")
+    if options is not None and not isinstance(options, str):
+        raise _Malformed
+    if options and _JAVA_PROPERTY in options:
+        return []
+    both = f"{options} {ours}" if options else ours
+    return [{"op": "replace" if "value" in env[at] else "add", "path": f"{path}/env/{at}/value", "value": both}]
+
+
+def _options_elsewhere(body: Object) -> bool:
+    """Whether a container takes its options from where we cannot append to them."""
+    return any(
+        entry.get("name") == JAVA_OPTIONS and entry.get("valueFrom") is not None
+        for kind in ("initContainers", "containers")
+        for container in _objects(body, kind)
+        for entry in _objects(container, "env")
+    )
 
 
 def _label(metadata: Object) -> list[Operation]:

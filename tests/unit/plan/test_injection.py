@@ -9,17 +9,19 @@ from typing import Any
 import pytest
 
 from anchorline.api import naming
-from anchorline.plan.injection import VARIABLES, Outcome, injection, outcome
+from anchorline.plan.injection import DEFAULT, VARIABLES, Injection, Outcome, decide, injection, outcome
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "injection"
 FILE = "/etc/anchorline/trust/ca-bundle.crt"
+BOTH = Injection(formats=("jks", "wgetrc"))
+JAVA = "-Djavax.net.ssl.trustStore=/etc/anchorline/trust/truststore.jks -Djavax.net.ssl.trustStoreType=JKS"
 
 
 def patched(document: Any, operations: list[dict[str, Any]]) -> Any:
-    """The `add` of RFC 6902, which is the only operation that we use."""
+    """The `add` and `replace` of RFC 6902, the only operations that we use."""
     document = copy.deepcopy(document)
     for operation in operations:
-        assert operation["op"] == "add"
+        assert operation["op"] in {"add", "replace"}
         *parents, last = [p.replace("~1", "/").replace("~0", "~") for p in operation["path"].split("/")[1:]]
         place = document
         for parent in parents:
@@ -28,6 +30,7 @@ def patched(document: Any, operations: list[dict[str, Any]]) -> Any:
             assert last == "-"
             place.append(operation["value"])
         else:
+            assert operation["op"] == "add" or last in place
             place[last] = operation["value"]
     return document
 
@@ -43,8 +46,17 @@ def variables(container: dict[str, Any]) -> dict[str, Any]:
     return {entry["name"]: entry.get("value") for entry in container["env"]}
 
 
-def after(pod: dict[str, Any]) -> dict[str, Any]:
-    return patched(pod, injection(pod))
+def after(pod: dict[str, Any], spec: Injection = DEFAULT) -> dict[str, Any]:
+    return patched(pod, injection(pod, spec=spec))
+
+
+def java_after(*own: dict[str, Any], **container: Any) -> list[Any]:
+    """The container's JAVA_TOOL_OPTIONS, after these were in its environment."""
+    env = [{"name": "JAVA_TOOL_OPTIONS", **each} for each in own]
+    pod = after(a_pod(containers=[{"name": "main", "env": env, **container}]), BOTH)
+    assert injection(pod, spec=BOTH) == [], "idempotent"
+    entries = pod["spec"]["containers"][0]["env"]
+    return [entry.get("value", entry) for entry in entries if entry["name"] == "JAVA_TOOL_OPTIONS"]
 
 
 def test_the_whole_directory_is_mounted_read_only_and_optional() -> None:
@@ -187,6 +199,76 @@ def test_a_container_that_came_after_us_is_injected_the_second_time() -> None:
     operations = injection(pod)
     assert {o["path"] for o in operations} == {"/spec/containers/1/volumeMounts", "/spec/containers/1/env/-"}
     assert injection(patched(pod, operations)) == []
+
+
+def test_formats_add_their_variables_to_the_others() -> None:
+    pod = after(a_pod(initContainers=[{"name": "init"}]), BOTH)
+    more = {"JAVA_TOOL_OPTIONS": JAVA, "WGETRC": "/etc/anchorline/trust/wgetrc"}
+    for container in (*pod["spec"]["initContainers"], *pod["spec"]["containers"]):
+        assert variables(container) == dict.fromkeys(VARIABLES, FILE) | more
+    assert injection(pod, spec=BOTH) == []
+
+
+@pytest.mark.parametrize(("formats", "name"), [(("jks",), "JAVA_TOOL_OPTIONS"), (("wgetrc",), "WGETRC")])
+def test_each_format_brings_its_own_variable_alone(formats: tuple[str, ...], name: str) -> None:
+    (container,) = after(a_pod(), Injection(formats=formats))["spec"]["containers"]
+    assert set(variables(container)) == {*VARIABLES, name}
+
+
+def test_java_options_are_appended_to() -> None:
+    assert java_after({"value": "-Xmx1g"}) == [f"-Xmx1g {JAVA}"]
+
+
+@pytest.mark.parametrize("own", [{}, {"value": ""}, {"value": None}])
+def test_java_options_that_are_empty_become_ours(own: dict[str, Any]) -> None:
+    assert java_after(own) == [JAVA]
+
+
+def test_of_two_java_options_the_last_one_counts() -> None:
+    assert java_after({"value": "-Da=1"}, {"value": "-Da=2"}) == ["-Da=1", f"-Da=2 {JAVA}"]
+
+
+@pytest.mark.parametrize("more", ["", "Password=x", "Type=PKCS12"])
+def test_java_options_that_say_where_trust_comes_from_stay(more: str) -> None:
+    own = f"-Xmx1g -Djavax.net.ssl.trustStore{more}=/mine"
+    assert java_after({"value": own}) == [own]
+
+
+@pytest.mark.parametrize("kind", ["containers", "initContainers"])
+def test_java_options_from_elsewhere_stay_and_that_is_said(kind: str) -> None:
+    entry = {"name": "JAVA_TOOL_OPTIONS", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}
+    pod = a_pod(**{kind: [{"name": "main", "env": [entry]}]})
+    decision = decide(pod, spec=BOTH)
+    assert decision.outcome is Outcome.INJECTED
+    assert "JAVA_TOOL_OPTIONS is set by valueFrom" in decision.warning
+    assert patched(pod, decision.operations)["spec"][kind][0]["env"][0] == entry
+    assert decide(pod).warning == ""
+
+
+def test_java_options_of_another_shape_are_no_pod() -> None:
+    env = [{"name": "JAVA_TOOL_OPTIONS", "value": 1}]
+    assert decide(a_pod(containers=[{"name": "main", "env": env}]), spec=BOTH).outcome is Outcome.MALFORMED
+
+
+def test_a_mount_elsewhere_gives_java_its_place_and_wget_nothing() -> None:
+    mount = {"name": "anchorline-trust", "mountPath": "/certs"}
+    container = after(a_pod(containers=[{"name": "main", "volumeMounts": [mount]}]), BOTH)["spec"]["containers"][0]
+    assert variables(container)["JAVA_TOOL_OPTIONS"] == JAVA.replace("/etc/anchorline/trust", "/certs")
+    assert "WGETRC" not in variables(container)
+
+
+def test_a_path_that_java_would_stumble_over_is_not_given_to_it() -> None:
+    mount = {"name": "anchorline-trust", "mountPath": "/my certs"}
+    container = {"name": "main", "volumeMounts": [mount], "env": [{"name": "JAVA_TOOL_OPTIONS", "value": "-Xmx1g"}]}
+    found = variables(after(a_pod(containers=[container]), BOTH)["spec"]["containers"][0])
+    assert found["JAVA_TOOL_OPTIONS"] == "-Xmx1g"
+    assert found["SSL_CERT_FILE"] == "/my certs/ca-bundle.crt"
+    assert java_after(volumeMounts=[mount]) == []
+
+
+def test_an_own_wgetrc_stays() -> None:
+    container = {"name": "main", "env": [{"name": "WGETRC", "value": "/mine"}]}
+    assert variables(after(a_pod(containers=[container]), BOTH)["spec"]["containers"][0])["WGETRC"] == "/mine"
 
 
 @pytest.mark.parametrize("source", sorted(GOLDEN.glob("*.pod.json")), ids=lambda p: p.name)

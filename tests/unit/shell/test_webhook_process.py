@@ -1,6 +1,7 @@
 """The keeper and the process against a small in-memory cluster: first start, replicas, foreign and broken Secrets."""
 
 import asyncio
+import base64
 import copy
 import itertools
 from argparse import ArgumentParser
@@ -23,9 +24,15 @@ from anchorline.shell.webhook.arguments import Settings, add_arguments, from_arg
 from anchorline.shell.webhook.process import Webhook
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
+STRANGER = pki.RootProfile(subject=pki.Subject("stranger"), not_before=START, not_after=START + timedelta(days=1))
 DICE = rotation.Dice(
     key=lambda: pki.PrivateKey.wrap(ec.generate_private_key(ec.SECP256R1())), serial=entropy.new_serial
 )
+
+
+def a_webhook(formats: tuple[str, ...]) -> dict[str, Any]:
+    url = f"https://127.0.0.1{naming.webhook_path(formats)}"
+    return {"name": naming.webhook_name(formats), "clientConfig": {"url": url}}
 
 
 class SmallCluster:
@@ -38,8 +45,8 @@ class SmallCluster:
         self.away = False
 
     def with_configuration(self) -> "SmallCluster":
-        webhook = {"name": secret.WEBHOOK_NAME, "clientConfig": {"url": "https://127.0.0.1/mutate"}}
-        self.put("MutatingWebhookConfiguration", {"metadata": {"name": "anchorline"}, "webhooks": [webhook]})
+        webhooks = [a_webhook(formats) for formats in naming.TRUST_LABELS.values()]
+        self.put("MutatingWebhookConfiguration", {"metadata": {"name": "anchorline"}, "webhooks": webhooks})
         return self
 
     def put(self, kind: str, obj: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +82,10 @@ class SmallCluster:
         self._same_version(resource, obj)
         self.writes.append(f"apply {resource.kind}")
         there = copy.deepcopy(self.objects[resource.kind, obj["metadata"]["name"]])
-        there["webhooks"][0]["clientConfig"] |= obj["webhooks"][0]["clientConfig"]
+        applied = {each["name"]: each["clientConfig"] for each in obj["webhooks"]}
+        assert applied.keys() == {each["name"] for each in there["webhooks"]}
+        for each in there["webhooks"]:
+            each["clientConfig"] |= applied[each["name"]]
         return self.put(resource.kind, there)
 
     def _same_version(self, resource: Resource, obj: dict[str, Any]) -> None:
@@ -124,6 +134,38 @@ def test_the_first_look_makes_the_secret_and_publishes_its_ca_and_the_second_wri
     assert cluster.writes == ["create Secret", "apply MutatingWebhookConfiguration"]
     assert cluster.material
     assert cluster.published == cluster.material.published
+
+
+def test_a_webhook_that_an_upgrade_of_the_chart_brings_gets_its_cabundle_too() -> None:
+    cluster, time = SmallCluster(), Time()
+    one = {"metadata": {"name": "anchorline"}, "webhooks": [a_webhook(())]}
+    cluster.put("MutatingWebhookConfiguration", one)
+    keeper = a_keeper(cluster, time)
+    look(keeper)
+    there = cluster.objects["MutatingWebhookConfiguration", "anchorline"]
+    there["webhooks"] += [a_webhook(("jks",)), {"name": "not.ours.example", "clientConfig": {}}]
+    assert secret.uneven(there)
+    assert cluster.published == ()
+    there["webhooks"].pop()
+    look(keeper)
+    assert keeper.ready
+    assert cluster.writes[-2:] == ["apply MutatingWebhookConfiguration"] * 2
+    assert cluster.material
+    assert cluster.published == cluster.material.published
+
+
+def test_a_ca_that_only_one_webhook_holds_is_taken_away() -> None:
+    cluster, time = SmallCluster().with_configuration(), Time()
+    keeper = a_keeper(cluster, time)
+    look(keeper)
+    there = cluster.objects["MutatingWebhookConfiguration", "anchorline"]
+    client = there["webhooks"][1]["clientConfig"]
+    right = client["caBundle"]
+    stranger = pki.self_sign_root(STRANGER, DICE.key(), serial=7).pem
+    client["caBundle"] = base64.b64encode(base64.b64decode(right) + stranger).decode()
+    look(keeper)
+    there = cluster.objects["MutatingWebhookConfiguration", "anchorline"]
+    assert {each["clientConfig"]["caBundle"] for each in there["webhooks"]} == {right}
 
 
 def test_a_second_replica_serves_what_the_first_made() -> None:

@@ -47,6 +47,18 @@ def test_no_operations_no_patch() -> None:
     assert response(orjson.dumps(a_review(object=pod))) == {"uid": "u-1", "allowed": True}
 
 
+def test_a_warning_of_the_plan_is_told_beside_the_patch() -> None:
+    env = [{"name": "JAVA_TOOL_OPTIONS", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}]
+    pod = {**POD, "spec": {"containers": [{"name": "web", "env": env}]}}
+    spec = injection.Injection(formats=("jks",))
+    body = orjson.dumps(a_review(object=pod))
+    answer = json.loads(review.answer(body, lambda found: injection.decide(found, spec=spec)).body)["response"]
+    assert answer["patch"]
+    (warning,) = answer["warnings"]
+    assert "valueFrom" in warning
+    assert len(warning) <= review.WARNING_CHARACTERS
+
+
 def test_a_dry_run_is_answered_alike() -> None:
     assert response(orjson.dumps(a_review(dryRun=True))) == response(orjson.dumps(a_review(dryRun=False)))
 

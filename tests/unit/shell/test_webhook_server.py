@@ -1,6 +1,7 @@
 """The servers on real sockets: swap under load, limits, shutdown, health."""
 
 import asyncio
+import base64
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from anchorline import pki
 from anchorline.kube import entropy
+from anchorline.plan import injection
 from anchorline.shell.webhook import rotation, server
 from anchorline.shell.webhook.metrics import Metrics
 
@@ -146,6 +148,28 @@ def test_beyond_the_limit_the_uid_still_comes_back() -> None:
                 "allowed": True,
                 "warnings": ["anchorline: not injected: the request is too large"],
             }
+
+    uvloop.run(main())
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [("", set()), ("/jks", {"JAVA_TOOL_OPTIONS"}), ("/jks.wgetrc", {"JAVA_TOOL_OPTIONS", "WGETRC"}), ("/p12", None)],
+)
+def test_the_path_says_which_formats_are_injected(path: str, names: set[str] | None) -> None:
+    async def main() -> None:
+        context, made = server.tls_context(), material()
+        use(context, made)
+        async with (
+            reviews(context) as url,
+            aiohttp.ClientSession() as session,
+            session.post(url.replace("/mutate", f"/mutate{path}"), data=REVIEW, ssl=trusting(made)) as answer,
+        ):
+            assert answer.status == (404 if names is None else 200)
+            if names is not None:
+                patch = orjson.loads(base64.b64decode((await answer.json())["response"]["patch"]))
+                (env,) = (each["value"] for each in patch if each["path"].endswith("/env"))
+                assert {each["name"] for each in env} == {*injection.VARIABLES, *names}
 
     uvloop.run(main())
 

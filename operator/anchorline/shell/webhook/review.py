@@ -59,7 +59,7 @@ def answer(body: bytes, decide: Decide = injection.decide) -> Answer:
         if odd:
             return _allow(uid, odd)
         decision = decide(pod)
-        return _allow(uid, decision.outcome.value, decision.operations)
+        return _allow(uid, decision.outcome.value, decision.operations, decision.warning)
     except orjson.JSONDecodeError:
         return _allow(uid, NOT_A_REVIEW)
     except Exception as error:  # noqa: BLE001 - a bug of ours must not keep a pod from starting
@@ -90,13 +90,18 @@ def _request(review: object) -> tuple[str, object, str]:
 
 
 def _allow(
-    uid: str, outcome: str, operations: list[dict[str, Any]] | None = None, *, error: Exception | None = None
+    uid: str,
+    outcome: str,
+    operations: list[dict[str, Any]] | None = None,
+    said: str = "",
+    *,
+    error: Exception | None = None,
 ) -> Answer:
     # Put together by hand: base64 needs no escaping, and a patch of several kilobytes is not copied twice.
     parts = [_BEGIN, orjson.dumps(uid)]
     if operations:
         parts += [b',"patchType":"JSONPatch","patch":"', base64.b64encode(orjson.dumps(operations)), b'"']
-    if (warning := _WARNINGS.get(outcome)) is not None:
+    if warning := _WARNINGS.get(outcome, said):
         parts += [b',"warnings":', orjson.dumps([warning])]
     parts.append(b"}}")
     return Answer(b"".join(parts), outcome, error)

@@ -11,7 +11,7 @@ from anchorline.api import naming
 from anchorline.errors import AnchorlineError, CorruptMaterial
 from anchorline.shell.webhook.rotation import Material, Pair
 
-WEBHOOK_NAME: Final = "pods.anchorline.dev"
+WEBHOOK_NAME: Final = naming.webhook_name(())
 _CA_KEY: Final = "ca.key"
 _NEXT_CERT: Final = "next-ca.crt"
 _NEXT_KEY: Final = "next-ca.key"
@@ -70,31 +70,48 @@ def decoded(secret: Mapping[str, Any]) -> Material | None:
     return Material(current=current, serving=serving, upcoming=upcoming, previous=previous, issued_until=until)
 
 
-def published(configuration: Mapping[str, Any] | None) -> tuple[pki.Certificate, ...] | None:
-    """Read caBundle. None: there is no configuration with our webhook; unreadable is as good as empty."""
+def bundles(configuration: Mapping[str, Any] | None) -> dict[str, tuple[pki.Certificate, ...]]:
+    """Read caBundle of each of our webhooks, by name; unreadable is as good as empty."""
     webhooks = (configuration or {}).get("webhooks") or []
-    ours = next((webhook for webhook in webhooks if webhook.get("name") == WEBHOOK_NAME), None)
-    if ours is None:
+    ours = (each for each in webhooks if str(each.get("name")).endswith(f".{naming.GROUP}"))
+    return {each["name"]: _bundle(each.get("clientConfig") or {}) for each in ours}
+
+
+def published(configuration: Mapping[str, Any] | None) -> tuple[pki.Certificate, ...] | None:
+    """What caBundle holds in all of our webhooks. None: there is no configuration with any."""
+    held = tuple(bundles(configuration).values())
+    if not held:
         return None
-    try:
-        bundle = base64.b64decode((ours.get("clientConfig") or {}).get("caBundle") or "", validate=True)
-        return pki.decode_certificates(bundle) if bundle.strip() else ()
-    except (binascii.Error, AnchorlineError):
-        return ()
+    return tuple(each for each in held[0] if all(each in other for other in held))
 
 
-def bundle_patch(material: Material, resource_version: str) -> Object:
-    """Write an apply configuration that owns caBundle and nothing else, of exactly the version that was read.
+def uneven(configuration: Mapping[str, Any] | None) -> bool:
+    """Whether our webhooks hold different certificates, as when an upgrade of the chart has brought a new one."""
+    return len({frozenset(held) for held in bundles(configuration).values()}) > 1
 
-    The version matters: a replica that slept since it read would otherwise put an older caBundle back.
+
+def bundle_patch(material: Material, configuration: Mapping[str, Any]) -> Object:
+    """Write an apply configuration that owns each caBundle and nothing else, of exactly the version that was read.
+
+    The version matters: a replica that slept since it read would otherwise put an older caBundle back. Only webhooks
+    that are there are named: applying one that is not would make one without rules.
     """
     bundle = base64.b64encode(pki.encode_certificates(material.published)).decode("ascii")
+    version = configuration["metadata"]["resourceVersion"]
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
-        "metadata": {"name": naming.WEBHOOK_CONFIGURATION, "resourceVersion": resource_version},
-        "webhooks": [{"name": WEBHOOK_NAME, "clientConfig": {"caBundle": bundle}}],
+        "metadata": {"name": naming.WEBHOOK_CONFIGURATION, "resourceVersion": version},
+        "webhooks": [{"name": name, "clientConfig": {"caBundle": bundle}} for name in bundles(configuration)],
     }
+
+
+def _bundle(client: Mapping[str, Any]) -> tuple[pki.Certificate, ...]:
+    try:
+        bundle = base64.b64decode(client.get("caBundle") or "", validate=True)
+        return pki.decode_certificates(bundle) if bundle.strip() else ()
+    except (binascii.Error, AnchorlineError):
+        return ()
 
 
 def _pair(data: Mapping[str, str], certificate: str, key: str) -> Pair:

@@ -9,11 +9,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from anchorline.api import naming
+from anchorline.plan import injection
 from anchorline.shell.webhook import review
 from anchorline.shell.webhook.metrics import Metrics
 
@@ -23,7 +26,11 @@ MAX_BYTES: Final = 8 * 2**20
 # Longer than the API server's own idle timeout (90 s), so that it is not we who close a connection in its hands.
 KEEP_ALIVE_SECONDS: Final = 120.0
 SHUTDOWN_SECONDS: Final = 10.0
-_PATH: Final = "/mutate"
+# What is injected is in the path, since a namespace's words are not in a review: the API server chooses by label.
+_DECISIONS: Final[dict[str, review.Decide]] = {
+    naming.webhook_path(formats): partial(injection.decide, spec=injection.Injection(formats=formats))
+    for formats in naming.TRUST_LABELS.values()
+}
 _HEADERS: Final = CIMultiDictProxy(CIMultiDict({"Content-Type": "application/json"}))
 
 
@@ -76,16 +83,17 @@ class Reviews:
 
     def __init__(self, metrics: Metrics, *, decide: review.Decide | None = None, max_bytes: int = MAX_BYTES) -> None:
         self._metrics = metrics
-        self._answer = review.answer if decide is None else lambda body: review.answer(body, decide)
+        self._decisions = _DECISIONS if decide is None else dict.fromkeys(_DECISIONS, decide)
         self._max_bytes = max_bytes
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request; the path is `/mutate`, with or without the query that the API server appends."""
-        if request.raw_path.partition("?")[0] != _PATH:
+        """Answer one request; the path is one of `naming.webhook_path`, with or without the API server's query."""
+        decide = self._decisions.get(request.raw_path.partition("?")[0])
+        if decide is None:
             return web.Response(status=404, text="the webhook is at /mutate\n")
         body, whole = await self._read(request)
         started = time.perf_counter()
-        answer = self._answer(body) if whole else review.too_large(body)
+        answer = review.answer(body, decide) if whole else review.too_large(body)
         if answer.error is not None:
             LOG.error("review failed, pod allowed without a patch", exc_info=answer.error)
         self._metrics.reviewed(answer.outcome, time.perf_counter() - started)

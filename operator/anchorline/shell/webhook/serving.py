@@ -137,6 +137,8 @@ class Keeper:
         LOG.info("serving certificate until %s", wanted.pair.certificate.not_after.isoformat())
 
     def _next(self, found: Found, now: datetime) -> Step:
+        if found.material and secret.uneven(found.configuration):
+            return Step.PUBLISH
         upcoming = found.material.upcoming if found.material else None
         since = self._seen.get(upcoming.certificate) if upcoming else None
         lives = self._settings.lives
@@ -151,8 +153,7 @@ class Keeper:
 
     async def _take(self, step: Step, found: Found, now: datetime) -> None:
         if step is Step.PUBLISH and found.material and found.configuration:
-            version = found.configuration["metadata"]["resourceVersion"]
-            patch = secret.bundle_patch(found.material, version)
+            patch = secret.bundle_patch(found.material, found.configuration)
             await self._cluster.apply(MUTATING_WEBHOOKS, patch, force=True, manager=FIELD_MANAGER)
             return
         settings = self._settings
