@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from anchorline import __version__, errors
-from anchorline.lab import image, imagebase, imagesite, places
+from anchorline.lab import image, imagebase, imagesite, locks, places
 
 PACKAGES = ("python3", "ca-certificates")
 USER = "65532:65532"
@@ -41,13 +41,14 @@ def build(tool: str | None, base: str, python: str) -> Path:
     folder = source / "build" / "image"
     folder.mkdir(parents=True, exist_ok=True)
     epoch = _epoch(source)
-    imagesite.install(source, folder / "site", python if tool else _DEBIAN_PYTHON, epoch)
-    imagesite.write_bill(folder / "site", folder / "anchorline.cdx.json")
     archive = folder / "anchorline.tar"
-    if tool:
-        _with_tool(tool, base, archive, source, epoch)
-    else:
-        _by_hand(folder / "site", archive, epoch)
+    with locks.held(folder / ".lock", "another process building the image"):
+        imagesite.install(source, folder / "site", python if tool else _DEBIAN_PYTHON, epoch)
+        imagesite.write_bill(folder / "site", folder / "anchorline.cdx.json")
+        if tool:
+            _with_tool(tool, base, archive, source, epoch)
+        else:
+            _by_hand(folder / "site", archive, epoch)
     return archive
 
 

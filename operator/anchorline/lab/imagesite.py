@@ -1,12 +1,15 @@
 """The files of the operator's image: the package and its dependencies for the image's Python, and their SBOM."""
 
 import compileall
+import hashlib
 import json
 import os
+import platform
 import py_compile
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from typing import Any
 from anchorline import errors
 
 # The lab, and the commands that need it, are for a developer's machine.
-_LEFT_OUT = ("bin", "anchorline/lab", "anchorline/cli/lab.py", "anchorline/cli/demo")
+_LEFT_OUT = ("anchorline/lab", "anchorline/cli/lab.py", "anchorline/cli/demo")
 _SECONDS = 900
 
 
@@ -24,15 +27,39 @@ def install(source: Path, target: Path, python: str, epoch: int) -> None:
     Raises `NotReady` with pip's last words.
     """
     shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(_dependencies(source, target.parent, python, epoch), target)
     wheels = target.with_name("wheels")
     shutil.rmtree(wheels, ignore_errors=True)
     _pip("wheel", "--no-deps", "--wheel-dir", str(wheels), str(source), epoch=epoch)
     (wheel,) = wheels.glob("anchorline-*.whl")
-    kind = ("--implementation", "cp", "--python-version", python, "--only-binary", ":all:")
-    pinned = ("--constraint", str(source / "constraints.txt"))
-    _pip("install", "--no-compile", *kind, *pinned, "--target", str(target), str(wheel), epoch=epoch)
+    _pip("install", *_kind(python), "--no-deps", "--target", str(target), str(wheel), epoch=epoch)
     for name in _LEFT_OUT:
         _remove(target / name)
+    _finish(target, python)
+
+
+def _dependencies(source: Path, folder: Path, python: str, epoch: int) -> Path:
+    """Install what we depend on, once for each set of pins."""
+    names = tomllib.loads((source / "pyproject.toml").read_text())["project"]["dependencies"]
+    pins = source / "constraints.txt"
+    key = hashlib.sha256("\n".join([python, platform.machine(), *names, pins.read_text()]).encode()).hexdigest()[:12]
+    target = folder / f"dependencies-{key}"
+    if not target.is_dir():
+        part = target.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        _pip("install", *_kind(python), "--constraint", str(pins), "--target", str(part), *names, epoch=epoch)
+        _finish(part, python)
+        part.replace(target)
+    return target
+
+
+def _kind(python: str) -> tuple[str, ...]:
+    return ("--no-compile", "--implementation", "cp", "--python-version", python, "--only-binary", ":all:")
+
+
+def _finish(target: Path, python: str) -> None:
+    """Leave only what the image is to have, and compile it when this Python is the image's."""
+    _remove(target / "bin")
     _forget_how(target)
     if python == f"{sys.version_info.major}.{sys.version_info.minor}":
         _compile(target)

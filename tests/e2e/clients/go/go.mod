@@ -1,0 +1,3 @@
+module anchorline.dev/tests/client
+
+go 1.26.0

@@ -1,0 +1,77 @@
+"""The stage of the stories: a node of this machine with images and chart in it, or the user's cluster."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e import images
+from tests.e2e.stage import SYSTEM, Stage
+
+from anchorline.lab import Cluster, attach, binaries
+from anchorline.lab.node import Node, debian
+
+CHART = images.ROOT / "charts" / "anchorline"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A node of our own, else the cluster of KUBECONFIG, into which the user has loaded both images."""
+    given = os.environ.get("ANCHORLINE_TEST_KUBECONFIG") or os.environ.get("KUBECONFIG")
+    if given:
+        with attach(Path(given)) as theirs:
+            yield theirs
+        return
+    refusal = debian.why_not()
+    if refusal:
+        pytest.skip(refusal)
+    with Node.started(images=[images.operator(), images.clients()]) as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def node(cluster: Cluster) -> Node:
+    """The same cluster, for stories that look into it from its own network."""
+    if not isinstance(cluster, Node):
+        pytest.skip("needs a node that the lab started")
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packaged chart, as a user would have it."""
+    target = tmp_path_factory.mktemp("chart")
+    subprocess.run([binaries.locate("helm"), "package", CHART, "-d", target], check=True, stdout=subprocess.DEVNULL)
+    (package,) = target.glob("*.tgz")
+    return package
+
+
+@pytest.fixture(scope="session")
+def kept() -> Path:
+    """What the run shows is kept here."""
+    folder = images.ROOT / "build" / "e2e"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bare(cluster: Cluster, kept: Path) -> Stage:
+    """The cluster, with the chart in it or not."""
+    return Stage(cluster, kept)
+
+
+@pytest.fixture
+def stage(bare: Stage, chart: Path) -> Stage:
+    """The cluster with the chart installed and everything of it ready."""
+    if not bare.get("deployment", "anchorline-operator", SYSTEM):
+        install(bare, chart)
+    return bare
+
+
+def install(stage: Stage, chart: Path, *args: str) -> None:
+    """Install the chart as a user does, and wait until it works."""
+    place = ("--namespace", SYSTEM, "--create-namespace")
+    stage.cluster.helm("upgrade", "--install", "anchorline", str(chart), *place, "--wait", "--timeout=180s", *args)
