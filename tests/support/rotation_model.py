@@ -22,7 +22,7 @@ from anchorline.kube import views
 from anchorline.kube.gates import Gates
 from anchorline.plan import actions, rotation
 from anchorline.plan.actions import Action
-from anchorline.plan.authority import AT_ONCE, BRIDGE_MARGIN, is_compromise
+from anchorline.plan.authority import AT_ONCE, BRIDGE_MARGIN, COMPROMISED, is_compromise
 from anchorline.plan.world import LeafSecret, RotationSeen, StoreSeen
 
 
@@ -283,12 +283,22 @@ class RotationWorld(World):
         return served.ca not in self.hasty or self._root(served).certificate in trust
 
     def _excused(self, served: Served, trust: pki.TrustBundle) -> bool:
-        """Read-once processes that nobody promised anything: no waitForPods, no bridge made, or its end has come."""
+        """Read-once processes that nobody promised anything.
+
+        No waitForPods; a root that gets no bridge, condemned or brought; a bridge, or what they trust, near its end;
+        nothing in their trust but what was condemned since.
+        """
         root = self._root(served)
         if root.certificate in trust:
             return False
-        ended = root.bridge is None or self.now >= root.bridge.not_after - BRIDGE_MARGIN - LAG
-        return served.ca in self.impatient or ended
+        if served.ca in self.impatient or root.cause.startswith((COMPROMISED, AT_ONCE, rotation.BROUGHT)):
+            return True
+        known = [self.roots[each.fingerprint] for each in trust if each.fingerprint in self.roots]
+        mine = [each for each in known if each.ca == served.ca]
+        if all(each.generation < self.condemned.get(served.ca, 0) for each in mine):
+            return True
+        ends = [root.bridge.not_after] if root.bridge is not None else [each.certificate.not_after for each in mine]
+        return self.now >= max(ends) - BRIDGE_MARGIN - LAG
 
     def _of(self, ca: str, trust: pki.TrustBundle) -> bool:
         found = (self.roots.get(each.fingerprint) for each in trust)

@@ -78,7 +78,7 @@ def go_on(
         plans = (world.plan(key) for key in tuple(world.keys()))
         times = [plan.look_again for plan in plans if plan.look_again is not None]
         wait = min(times, default=world.now + DAY) - world.now
-        world.later(min(max(wait, at_least * 2 ** max(0, quiet - 6)), 4 * HOUR))
+        world.later(min(max(wait, at_least * 2 ** min(max(0, quiet - 3), 9)), 4 * HOUR))
         world.judge()
     demand(False, "a rotation makes progress", f"{phases(world)}\n{world.printed()}")
 
