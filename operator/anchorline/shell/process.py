@@ -10,7 +10,7 @@ import uvloop
 from aiohttp import web
 
 from anchorline.api.meta import ObjectKey
-from anchorline.errors import AnchorlineError
+from anchorline.errors import AnchorlineError, ClusterError
 from anchorline.kube.apply import Applier
 from anchorline.kube.client import Client
 from anchorline.kube.connection import Connection, discover
@@ -33,6 +33,7 @@ from anchorline.shell.workqueue import WorkQueue
 log = logging.getLogger("anchorline.operator")
 
 TOGETHER_SECONDS = 0.5
+SWEEP_AGAIN_SECONDS = 1.0
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -145,10 +146,21 @@ class Operator:
         self._metrics.leading(now=False)
         log.warning("lost the Lease; another operator may be acting now")
 
+    async def _sweep(self) -> None:
+        """Look at everything once; an API server that is away for a moment is no reason to end."""
+        while True:
+            try:
+                await sweep(self.world, self._queue.add)
+            except ClusterError as error:
+                log.warning("cannot look at everything yet", extra={"why": error.message})
+                await asyncio.sleep(SWEEP_AGAIN_SECONDS)
+            else:
+                return
+
     async def _work(self) -> None:
         self._metrics.leading(now=True)
         log.info("leading", extra={"identity": self._settings.identity})
-        await sweep(self.world, self._queue.add)
+        await self._sweep()
         async with asyncio.TaskGroup() as group:
             for part in (self._nudger, self._restarter):
                 if part is not None:
