@@ -243,7 +243,8 @@ class World(Cluster):
         old = self.api.get(todo.target)
         chain, _ = views.key_pair(old)
         pem = views.data(old, naming.TLS_KEY)
-        new = objects.leaf(todo.target.namespace, todo.target.name, todo.shape, chain[0], pem)
+        shape = replace(todo.shape, tail=chain[1:]) if todo.keep_chain else todo.shape
+        new = objects.leaf(todo.target.namespace, todo.target.name, shape, chain[0], pem)
         self._write_leaf(new, todo.replaces)
 
     def _write_leaf(self, obj: Object, replaces: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, assert_never
@@ -163,6 +163,8 @@ class Applier:
     async def _rewrite(self, todo: actions.RewriteLeaf) -> None:
         obj = await self._current(todo.target, todo.replaces)
         chain, key = views.key_pair(obj)
+        if todo.keep_chain:
+            todo = replace(todo, shape=replace(todo.shape, tail=chain[1:]))
         await self._write_leaf(todo, chain[0], key.spec, views.data(obj, naming.TLS_KEY))
 
     async def _write_leaf(

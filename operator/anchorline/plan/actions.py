@@ -143,12 +143,16 @@ class IssueLeaf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewriteLeaf:
-    """Keep key and leaf of a Secret; bring its chain, trust or metadata up to date."""
+    """Keep key and leaf of a Secret; bring its chain, trust or metadata up to date.
+
+    `keep_chain`: what is served after the leaf stays as it is, since its issuer is not known any more.
+    """
 
     target: ObjectKey
     shape: SecretShape
     replaces: str
     why: str
+    keep_chain: bool = False
 
     def __str__(self) -> str:
         return f"rewrite {self.target}: same key and leaf ({self.why})"

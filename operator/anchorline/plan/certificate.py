@@ -7,7 +7,6 @@ from hashlib import sha256
 from anchorline.api import naming
 from anchorline.api.certificate import RotationPolicy
 from anchorline.api.fields import DeletionPolicy
-from anchorline.api.meta import ObjectKey
 from anchorline.errors import InvalidSpec, Reason
 from anchorline.pki import Certificate, LeafProfile, validity
 from anchorline.plan import certificate_events, policy
@@ -16,6 +15,7 @@ from anchorline.plan.certificate_status import status_plan
 from anchorline.plan.findings import Finding, soonest
 from anchorline.plan.leaf_request import LeafRequest, leaf_request
 from anchorline.plan.renewals import issuer_of, reissue_at, renewal
+from anchorline.plan.upkeep import chain_digest, target, upkeep
 from anchorline.plan.world import Authority, CertificateSeen, ForeignObject, LeafSecret, Signer
 
 LOOK_AT_FOREIGN_AGAIN = timedelta(minutes=1)
@@ -46,9 +46,12 @@ def certificate(seen: CertificateSeen, now: datetime) -> Plan:
     if seen.resource.metadata.deleting or seen.namespace.deleting:
         return Plan()
     if _comes(seen):
-        return Plan(look_again=now + LOOK_AT_NEW_CA_AGAIN)
+        return upkeep(seen) or Plan(look_again=now + LOOK_AT_NEW_CA_AGAIN)
     refused = _refused(seen)
     if isinstance(refused, Finding):
+        kept = upkeep(seen)
+        if kept:
+            return kept
         again = now + LOOK_AT_FOREIGN_AGAIN if isinstance(seen.secret, ForeignObject) else None
         return status_plan(seen, refused, now, look_again=again)
     assert seen.authority is not None and seen.authority.signer is not None  # noqa: S101, PT018 - _refused has looked
@@ -239,11 +242,6 @@ def _horizon(signer: Signer, not_after: datetime, now: datetime) -> tuple[Action
     )
 
 
-def target(seen: CertificateSeen) -> ObjectKey:
-    """The Secret of a Certificate."""
-    return ObjectKey("Secret", seen.resource.metadata.namespace, seen.resource.spec.secret_name)
-
-
 def shape(case: _Case, tail: tuple[Certificate, ...], *, revision: int) -> SecretShape:
     """What the Secret carries around the leaf."""
     meta, spec = case.seen.resource.metadata, case.seen.resource.spec
@@ -268,11 +266,6 @@ def shape(case: _Case, tail: tuple[Certificate, ...], *, revision: int) -> Secre
         tail=tail,
         trust=case.authority.trust,
     )
-
-
-def chain_digest(leaf: Certificate, tail: tuple[Certificate, ...]) -> str:
-    """One value for the content of tls.crt."""
-    return sha256(b"".join(each.der for each in (leaf, *tail))).hexdigest()[:32]
 
 
 def _why_rewrite(case: _Case) -> str:
