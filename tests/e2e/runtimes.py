@@ -8,13 +8,17 @@ _HOME = "/opt/clients"
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """One runtime: its client's command, its own variable, and whether only an opt-in format reaches it."""
+    """One runtime: its client's command, and the variables by which its owner could have decided already.
+
+    `opt_in`: only a format that a namespace asks for reaches it; `appended`: to the owner's own value.
+    """
 
     name: str
     command: tuple[str, ...]
     variables: tuple[str, ...]
     own: str = DEBIANS_ROOTS
     opt_in: bool = False
+    appended: bool = False
 
     def asks(self, url: str, mode: str) -> tuple[str, ...]:
         """Return the command that asks for `url`."""
@@ -31,6 +35,8 @@ RUNTIMES = (
     Runtime("ruby", ("ruby", f"{_HOME}/client.rb"), ("SSL_CERT_FILE",)),
     Runtime("perl", ("perl", f"{_HOME}/client.pl"), ("PERL_LWP_SSL_CA_FILE",)),
     Runtime("wget (GnuTLS)", ("sh", f"{_HOME}/client.sh", "wget"), ("WGETRC",), f"{_HOME}/own.wgetrc", opt_in=True),
-    Runtime("java", ("java", "-cp", _HOME, "Client"), ("JAVA_TOOL_OPTIONS",), "-Downed=yes", opt_in=True),
+    Runtime(
+        "java", ("java", "-cp", _HOME, "Client"), ("JAVA_TOOL_OPTIONS",), "-Downed=yes", opt_in=True, appended=True
+    ),
 )
 REACHED = tuple(runtime for runtime in RUNTIMES if not runtime.opt_in)
