@@ -47,7 +47,7 @@ class Beside:
         code = self._process.wait(END_SECONDS)
         said = self._rest()
         assert code == 0, said
-        return said
+        return self._said[-1]
 
     def _rest(self) -> str:
         assert self._process.stdout is not None
