@@ -24,6 +24,8 @@ class Reason(StrEnum):
     SECRET_NOT_OURS = "SecretNotOurs"  # noqa: S105
     SECRET_CONTESTED = "SecretContested"  # noqa: S105
     CONFIG_MAP_NOT_OURS = "ConfigMapNotOurs"
+    TRUST_FORMAT_UNKNOWN = "TrustFormatUnknown"
+    TRUST_STORE_TOO_LARGE = "TrustStoreTooLarge"
     CLUSTER_ERROR = "ClusterError"
     CONFLICT = "Conflict"
     FORBIDDEN = "Forbidden"

@@ -7,6 +7,7 @@ import pytest
 from tests.contract.conftest import Scene, entry
 from tests.support.operator import SYSTEM, USER, Object, Operator, awaited, condition
 
+from anchorline import pki
 from anchorline.kube.public_roots import public_roots
 
 pytestmark = pytest.mark.contract
@@ -197,3 +198,66 @@ def test_a_deleted_ca_is_no_longer_trusted(scene: Scene) -> None:
 def test_a_leaf_is_trusted_by_its_store(scene: Scene) -> None:
     ca = trusting(scene)
     assert entry(scene.issued(ca), "ca.crt").decode() == stored(scene, root(scene, ca))["data"]["private-ca.crt"]
+
+
+FORMATS = "anchorline.dev/trust-formats"
+
+
+def formatted(scene: Scene, value: str, *names: str) -> Object:
+    """Wait until the label has this value and the store these files besides the PEM bundles."""
+
+    def look() -> Object | None:
+        label = scene.resource("Namespace", scene.name)["metadata"].get("labels", {}).get("anchorline.dev/trust")
+        found = scene.store() or {"data": {}}
+        files = {*found["data"], *found.get("binaryData", {})} - {"ca-bundle.crt", "private-ca.crt"}
+        return found if (label, files) == (value, set(names)) else None
+
+    return awaited(look, f"label {value} and files {names} in {scene.name}")
+
+
+def test_formats_come_before_the_label_names_them(scene: Scene, operator: Operator) -> None:
+    ca = trusting(scene)
+    operator.idle()
+    mark = scene.site.audit.mark()
+    scene.trust(ca, **{FORMATS: "wgetrc, p12, jks"})
+    store = formatted(scene, "enabled.jks.wgetrc", "truststore.jks", "wgetrc")
+    private = pki.decode_certificates(root(scene, ca).encode())
+    public = pki.decode_certificates(PUBLIC.encode())
+    assert base64.b64decode(store["binaryData"]["truststore.jks"]) == pki.java_keystore((*private, *public))
+    assert store["data"]["wgetrc"] == "ca_certificate = /etc/anchorline/trust/ca-bundle.crt\n"
+    assert "names p12, which Anchorline does not write" in scene.event(scene.name, "TrustFormatUnknown")
+    operator.idle()
+    writes = [
+        (e.verb, e.resource, e.name) for e in scene.site.writes(mark) if e.resource in ("configmaps", "namespaces")
+    ]
+    assert writes == [("update", "configmaps", STORE), ("patch", "namespaces", scene.name)]
+
+
+def test_an_edited_format_is_restored(scene: Scene) -> None:
+    ca = trusting(scene)
+    scene.trust(ca, **{FORMATS: "jks,wgetrc"})
+    before = formatted(scene, "enabled.jks.wgetrc", "truststore.jks", "wgetrc")
+    scene.edit_store({"wgetrc": "check_certificate = off"})
+    awaited(
+        lambda: (s := scene.store()) and (s["data"], s["binaryData"]) == (before["data"], before["binaryData"]),
+        "the store is restored",
+    )
+
+
+def test_formats_go_from_the_label_first_and_from_the_store_after_the_last_pod(
+    scene: Scene, operator: Operator
+) -> None:
+    ca = trusting(scene)
+    scene.trust(ca, **{FORMATS: "jks,wgetrc"})
+    formatted(scene, "enabled.jks.wgetrc", "truststore.jks", "wgetrc")
+    scene.pod("injected", {"anchorline.dev/injected": "true"})
+    scene.trust(ca, **{FORMATS: "wgetrc"})
+    formatted(scene, "enabled.wgetrc", "truststore.jks", "wgetrc")
+    operator.idle()
+    formatted(scene, "enabled.wgetrc", "truststore.jks", "wgetrc")
+    scene.api.delete("Pod", "injected", scene.name)
+    # Pods are not watched but counted; any word of the namespace has them counted at once.
+    scene.trust(ca, hurry="please")
+    formatted(scene, "enabled.wgetrc", "wgetrc")
+    scene.trust(ca, **{FORMATS: None})
+    formatted(scene, "enabled")

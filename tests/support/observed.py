@@ -23,6 +23,7 @@ from anchorline.kube.material import BroughtSecret, brought_secret, material_of
 from anchorline.kube.public_roots import PublicRoots
 from anchorline.plan import policy
 from anchorline.plan.authority import authority_of, lost, trouble, trust_of
+from anchorline.plan.trust import counted
 from anchorline.plan.world import (
     Authority,
     AuthoritySeen,
@@ -82,7 +83,7 @@ class Cluster:
 
     def run_pod(self, name: str, space: str) -> None:
         """Start a pod; it is injected when the namespace's label says so, as the webhook would."""
-        labelled = self.namespace_seen(space).label(naming.TRUST) == naming.TRUST_ENABLED
+        labelled = naming.is_enabled(self.namespace_seen(space).label(naming.TRUST))
         self.api.create(a_pod(name, space, injected=labelled), self.now)
 
     def corrupt(self, name: str, entry: str = naming.TLS_CERT, space: str = OPERATOR_NAMESPACE) -> None:
@@ -241,14 +242,13 @@ class Cluster:
         selecting = (ca.metadata.name for ca in self.private_cas() if _selects(ca, seen))
         trusted = tuple(self._trusted(each, seen) for each in dict.fromkeys((*named, *selecting)))
         store = self.store(name)
-        unwanted = isinstance(store, StoreSeen) and not any(each.trust for each in trusted)
-        counted = unwanted and seen.label(naming.TRUST) is None
         return TrustSeen(
             namespace=seen,
             authorities=trusted,
             store=store,
-            injected_pods=len(self.injected(name)) if counted else None,
+            injected_pods=len(self.injected(name)) if counted(seen, store, trusted) else None,
             public_digest=public_roots().digest,
+            public_size=len(public_roots().pem),
         )
 
     def _trusted(self, name: str, seen: NamespaceSeen) -> TrustedCA:

@@ -252,14 +252,14 @@ class World(Cluster):
         self.api.replace(obj) if replaces else self.api.create(obj, self.now)
 
     def _put_store(self, todo: actions.PutTrustStore) -> None:
-        obj = objects.trust_store(todo.namespace, todo.private, public_roots() if todo.public else None)
+        obj = objects.trust_store(todo.namespace, todo.private, public_roots() if todo.public else None, todo.formats)
         self._write_leaf(obj, todo.replaces)
 
     def _label(self, todo: actions.LabelNamespace) -> None:
         def change(obj: Object) -> None:
             labels = obj["metadata"].setdefault("labels", {})
             labels.pop(naming.TRUST, None)
-            labels |= {naming.TRUST: naming.TRUST_ENABLED} if todo.enabled else {}
+            labels |= {naming.TRUST: naming.trust_label(todo.formats)} if todo.enabled else {}
 
         self.api.edit(ObjectKey("Namespace", "", todo.namespace), change)
 

@@ -53,10 +53,12 @@ def certificates(draw: st.DrawFn, name: str) -> Object:
 
 
 def namespaces(name: str) -> st.SearchStrategy[Object]:
-    """A namespace that asks for some CAs."""
+    """A namespace that asks for some CAs, in some formats."""
     asked = st.sampled_from((None, "internal", "internal,partners", "nobody"))
     public = st.sampled_from(({}, {naming.PUBLIC_ROOTS_ANNOTATION: "false"}))
-    return st.builds(lambda trust, more: builders.a_namespace(name, trust=trust, annotations=more), asked, public)
+    formats = st.sampled_from(({}, {naming.TRUST_FORMATS_ANNOTATION: "jks, p12, wgetrc"}))
+    more = st.builds(lambda one, other: one | other, public, formats)
+    return st.builds(lambda trust, more: builders.a_namespace(name, trust=trust, annotations=more), asked, more)
 
 
 @st.composite

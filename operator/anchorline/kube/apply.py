@@ -195,7 +195,9 @@ class Applier:
         raise NotReady(f"{target} appeared meanwhile")
 
     async def _put_store(self, todo: actions.PutTrustStore) -> None:
-        obj = objects.trust_store(todo.namespace, todo.private, self.world.public if todo.public else None)
+        obj = objects.trust_store(
+            todo.namespace, todo.private, self.world.public if todo.public else None, todo.formats
+        )
         target = ObjectKey("ConfigMap", todo.namespace, naming.TRUST_STORE)
         if todo.replaces:
             obj["metadata"]["resourceVersion"] = todo.replaces
@@ -209,7 +211,7 @@ class Applier:
 
     async def _label(self, todo: actions.LabelNamespace) -> None:
         if todo.enabled:
-            metadata = {"name": todo.namespace, "labels": {naming.TRUST: naming.TRUST_ENABLED}}
+            metadata = {"name": todo.namespace, "labels": {naming.TRUST: naming.trust_label(todo.formats)}}
             obj = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
             written = await self.world.client.apply(NAMESPACES, obj)
         else:

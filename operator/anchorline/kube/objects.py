@@ -1,12 +1,13 @@
 """The Secrets and ConfigMaps that we write, as Kubernetes objects."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 from anchorline.api import naming
 from anchorline.kube.public_roots import PublicRoots
+from anchorline.kube.trust_files import trust_files
 from anchorline.pki import Certificate, KeyEncoding, PrivateKey, TrustBundle, encode_certificates
 from anchorline.plan.actions import CreateIntermediate, CreateRoot, RecordRetired, RecordRoot, SecretShape
 
@@ -148,17 +149,19 @@ def leaf(namespace: str, name: str, shape: SecretShape, certificate: Certificate
     }
 
 
-def trust_store(namespace: str, private: TrustBundle, public: PublicRoots | None) -> Object:
-    """The trust store of a namespace: all roots in one file, the private ones in another; never an empty file."""
-    full = private.pem + (public.pem if public else b"")
-    files = {naming.FULL_BUNDLE: full, naming.PRIVATE_BUNDLE: private.pem}
+def trust_store(
+    namespace: str, private: TrustBundle, public: PublicRoots | None, formats: Collection[str] = ()
+) -> Object:
+    """The trust store of a namespace: all roots in one file, the private ones in another, and further formats."""
+    files = trust_files(private.pem, public.pem if public else b"", formats)
     labels = {naming.MANAGED_LABEL: naming.MANAGED, naming.ROLE_LABEL: naming.ROLE_TRUST_STORE}
-    return {
+    obj: Object = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": naming.TRUST_STORE, "namespace": namespace, "labels": labels},
-        "data": {key: value.decode() for key, value in files.items() if value},
+        "data": files.data,
     }
+    return obj | ({"binaryData": files.binary} if files.binary else {})
 
 
 def event(

@@ -13,6 +13,7 @@ from anchorline.kube.resources import CONFIG_MAPS, PODS, SECRETS
 from anchorline.kube.world import Name, World
 from anchorline.plan import policy
 from anchorline.plan.authority import authority_of, lost, trouble, trust_of
+from anchorline.plan.trust import counted
 from anchorline.plan.world import (
     Authority,
     AuthoritySeen,
@@ -161,14 +162,14 @@ class Observer:
             return None
         authorities = tuple(self._trusted(each, seen, now) for each in await self._relevant(seen))
         store = await self._store(name)
-        unwanted = isinstance(store, StoreSeen) and not any(each.trust for each in authorities)
-        injected = await self.injected_pods(name) if unwanted and seen.label(naming.TRUST) is None else None
+        injected = await self.injected_pods(name) if counted(seen, store, authorities) else None
         return TrustSeen(
             namespace=seen,
             authorities=authorities,
             store=store,
             injected_pods=injected,
             public_digest=self.world.public.digest,
+            public_size=len(self.world.public.pem),
         )
 
     async def _relevant(self, seen: NamespaceSeen) -> tuple[str, ...]:

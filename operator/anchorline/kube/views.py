@@ -12,6 +12,7 @@ from typing import Any
 from anchorline.api import codec, naming, times
 from anchorline.api.certificate import Certificate as CertificateResource
 from anchorline.errors import AnchorlineError, CorruptMaterial
+from anchorline.kube.trust_files import formats_of, trust_files
 from anchorline.pki import Certificate, KeySpec, PrivateKey, TrustBundle, decode_certificates
 from anchorline.plan.trust import store_digest
 from anchorline.plan.world import LeafSecret, NamespaceSeen, StoreSeen
@@ -205,22 +206,24 @@ def pairs(mapping: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
 
 def store_view(obj: Mapping[str, Any]) -> StoreSeen:
     """The content of a trust store; an unreadable one counts as empty, so that it is written anew."""
-    content = obj.get("data") or {}
+    content, binary = obj.get("data") or {}, obj.get("binaryData") or {}
     private = content.get(naming.PRIVATE_BUNDLE, "").encode()
     full = content.get(naming.FULL_BUNDLE, "").encode()
     try:
         bundle = shared_bundle(private)
     except CorruptMaterial:
         bundle = TrustBundle()
-    intact = (
-        full.startswith(bundle.pem)
-        and private == bundle.pem
-        and not set(content) - {naming.PRIVATE_BUNDLE, naming.FULL_BUNDLE}
-    )
-    rest = full[len(bundle.pem) :]
+    formats, rest = formats_of((*content, *binary)), full[len(bundle.pem) :]
+    try:
+        # Everything is made again from the bundles: an edited file of any format is seen.
+        intact = full.startswith(bundle.pem) and trust_files(bundle.pem, rest, formats) == (content, binary)
+    except CorruptMaterial:
+        intact = False
     public = sha256(rest).hexdigest() if rest else ""
-    digest = store_digest(bundle, public) if intact else "changed by somebody"
-    return StoreSeen(resource_version=obj["metadata"]["resourceVersion"], digest=intern(digest), private=bundle)
+    digest = store_digest(bundle, public, formats) if intact else "changed by somebody"
+    return StoreSeen(
+        resource_version=obj["metadata"]["resourceVersion"], digest=intern(digest), private=bundle, formats=formats
+    )
 
 
 def namespace_view(obj: Mapping[str, Any]) -> NamespaceSeen:

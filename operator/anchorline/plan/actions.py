@@ -167,11 +167,13 @@ class PutTrustStore:
     public: bool
     replaces: str
     why: str
+    formats: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         roots = ", ".join(root.common_name or root.subject_text for root in self.private) or "no private roots"
         content = f"{roots} + public roots" if self.public else roots
-        return f"put trust store of namespace {self.namespace}: {content} ({self.why})"
+        also = f", also as {', '.join(self.formats)}" if self.formats else ""
+        return f"put trust store of namespace {self.namespace}: {content}{also} ({self.why})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,13 +189,15 @@ class DeleteTrustStore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelNamespace:
-    """Switch injection for a namespace by our label."""
+    """Switch injection for a namespace by our label, and choose the formats that pods get."""
 
     namespace: str
     enabled: bool
+    formats: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{'label' if self.enabled else 'unlabel'} namespace {self.namespace} for injection"
+        also = f" with {', '.join(self.formats)}" if self.formats else ""
+        return f"{'label' if self.enabled else 'unlabel'} namespace {self.namespace} for injection{also}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

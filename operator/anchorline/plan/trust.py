@@ -1,8 +1,10 @@
-"""Plan for one namespace: its trust store, and the label that switches injection.
+"""Plan for one namespace: its trust store in the formats that it asks for, and the label that switches injection.
 
-The label goes on after the ConfigMap is there, and off before it goes: a pod is never pointed at a missing file.
+The label goes on after the ConfigMap is there, and off before it goes: a pod is never pointed at a missing file. The
+same holds for each format: its file comes before the label names it, and goes after the last pod that may read it.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -11,15 +13,32 @@ from anchorline.api.meta import ObjectKey
 from anchorline.errors import Reason
 from anchorline.pki import TrustBundle
 from anchorline.plan.actions import Action, DeleteTrustStore, Emit, LabelNamespace, Plan, PutTrustStore
-from anchorline.plan.world import ForeignObject, StoreSeen, TrustedCA, TrustSeen
+from anchorline.plan.world import ForeignObject, NamespaceSeen, StoreSeen, TrustedCA, TrustSeen
 
 COUNT_PODS_AGAIN = timedelta(seconds=30)
+COUNT_PODS_OF_FORMATS_AGAIN = timedelta(minutes=5)
 LOOK_AT_FOREIGN_AGAIN = timedelta(minutes=1)
+# The API server's limit for what is in a ConfigMap, in bytes.
+MOST_BYTES = 1_048_576
+_NAMED_AT_MOST = 5
 
 
-def store_digest(private: TrustBundle, public_digest: str) -> str:
-    """What a trust store holds, as one value: the same roots and the same public roots give the same digest."""
-    return sha256(f"{private.digest}\n{public_digest}".encode()).hexdigest()
+def store_digest(private: TrustBundle, public_digest: str, formats: tuple[str, ...] = ()) -> str:
+    """What a trust store holds, as one value: the same roots, public roots and formats give the same digest."""
+    return sha256("\n".join((private.digest, public_digest, *formats)).encode()).hexdigest()
+
+
+def counted(seen: NamespaceSeen, store: StoreSeen | ForeignObject | None, authorities: Iterable[TrustedCA]) -> bool:
+    """Whether the plan must know how many injected pods run: it may take away what they have mounted.
+
+    Pods are counted after the label is right: one that is created in between would not be seen.
+    """
+    if not isinstance(store, StoreSeen):
+        return False
+    label = seen.label(naming.TRUST)
+    if not any(each.trust for each in authorities):
+        return label is None
+    return not set(store.formats) <= set(naming.label_formats(label))
 
 
 def asks(seen: TrustSeen) -> tuple[str, ...]:
@@ -34,7 +53,7 @@ def namespace(seen: TrustSeen, now: datetime) -> Plan:
     if seen.namespace.deleting:
         return Plan()
     wanted = _roots(seen)
-    said = _said(seen)
+    said = _said(seen, wanted)
     plan = _with(seen, wanted, now) if asks(seen) and wanted else _without(seen, now)
     return Plan(actions=(*plan.actions, *said), look_again=plan.look_again, again=plan.again)
 
@@ -60,32 +79,70 @@ def _with(seen: TrustSeen, wanted: TrustBundle, now: datetime) -> Plan:
     store = seen.store
     if isinstance(store, ForeignObject):
         return Plan(actions=(*_unlabelled(seen), _refused(seen)), look_again=now + LOOK_AT_FOREIGN_AGAIN)
+    chosen = _chosen(seen, wanted)
+    held = _held(seen, store, chosen)
+    formats = _ordered({*chosen, *held})
     actions: list[Action] = []
-    digest = store_digest(wanted, seen.public_digest if _public(seen) else "")
-    if store is None or store.digest != digest:
-        actions.append(_put(seen, wanted, store))
-    if seen.namespace.label(naming.TRUST) != naming.TRUST_ENABLED:
-        actions.append(LabelNamespace(namespace=seen.namespace.name, enabled=True))
-    return Plan(actions=tuple(actions))
+    if store is None or store.digest != store_digest(wanted, seen.public_digest if _public(seen) else "", formats):
+        actions.append(_put(seen, wanted, store, formats))
+    relabel = seen.namespace.label(naming.TRUST) != naming.trust_label(chosen)
+    if relabel:
+        actions.append(LabelNamespace(namespace=seen.namespace.name, enabled=True, formats=chosen))
+    later = now + COUNT_PODS_OF_FORMATS_AGAIN if held else None
+    return Plan(actions=tuple(actions), look_again=later, again=relabel and bool(held))
 
 
-def _put(seen: TrustSeen, wanted: TrustBundle, store: StoreSeen | None) -> PutTrustStore:
+def _formats(seen: TrustSeen) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Formats that the namespace asks for, and its words that are none."""
+    return naming.trust_formats(seen.namespace.annotation(naming.TRUST_FORMATS_ANNOTATION))
+
+
+def _chosen(seen: TrustSeen, wanted: TrustBundle) -> tuple[str, ...]:
+    """Formats that the namespace asks for, as far as they fit into its ConfigMap."""
+    known, _ = _formats(seen)
+    return known if _fits(seen, wanted) else tuple(each for each in known if each != naming.JKS)
+
+
+def _fits(seen: TrustSeen, wanted: TrustBundle) -> bool:
+    """Whether a JKS fits. A root's entry in it is smaller than its PEM block, so this errs on the safe side."""
+    private, public = len(wanted.pem), seen.public_size if _public(seen) else 0
+    return 3 * private + 2 * public <= MOST_BYTES
+
+
+def _held(seen: TrustSeen, store: StoreSeen | None, chosen: tuple[str, ...]) -> tuple[str, ...]:
+    """Formats that are not wanted any more, and that running pods may have been pointed at."""
+    named = naming.label_formats(seen.namespace.label(naming.TRUST))
+    there = store.formats if store else ()
+    return tuple(each for each in there if each not in chosen and (each in named or seen.injected_pods != 0))
+
+
+def _ordered(formats: set[str]) -> tuple[str, ...]:
+    return tuple(each for each in naming.TRUST_FORMATS if each in formats)
+
+
+def _put(seen: TrustSeen, wanted: TrustBundle, store: StoreSeen | None, formats: tuple[str, ...]) -> PutTrustStore:
     return PutTrustStore(
         namespace=seen.namespace.name,
         private=wanted,
         public=_public(seen),
+        formats=formats,
         replaces=store.resource_version if store else "",
-        why=_why(wanted, store),
+        why=_why(wanted, formats, store),
     )
 
 
-def _why(wanted: TrustBundle, store: StoreSeen | None) -> str:
+def _why(wanted: TrustBundle, formats: tuple[str, ...], store: StoreSeen | None) -> str:
     if store is None:
         return "missing"
-    want, have = frozenset(wanted.fingerprints), frozenset(store.private.fingerprints)
-    if want == have:
-        return "its content was changed"
-    return " and ".join(word for word, roots in (("roots added", want - have), ("roots removed", have - want)) if roots)
+    roots = set(wanted.fingerprints), set(store.private.fingerprints)
+    kinds = {"roots": roots, "formats": (set(formats), set(store.formats))}
+    words = [
+        f"{kind} {done}"
+        for kind, (want, have) in kinds.items()
+        for done, difference in (("added", want - have), ("removed", have - want))
+        if difference
+    ]
+    return " and ".join(words) or "its content was changed"
 
 
 def _without(seen: TrustSeen, now: datetime) -> Plan:
@@ -114,9 +171,10 @@ def _emptied(seen: TrustSeen) -> tuple[Action, ...]:
     assert isinstance(seen.store, StoreSeen)  # noqa: S101 - the caller has looked
     nothing = TrustBundle.of((), now=None)
     gone = bool(asks(seen)) and not _roots(seen)
-    if not gone or not _public(seen) or seen.store.digest == store_digest(nothing, seen.public_digest):
+    formats = seen.store.formats
+    if not gone or not _public(seen) or seen.store.digest == store_digest(nothing, seen.public_digest, formats):
         return ()
-    return (_put(seen, nothing, seen.store),)
+    return (_put(seen, nothing, seen.store, formats),)
 
 
 def _refused(seen: TrustSeen) -> Emit:
@@ -128,9 +186,11 @@ def _refused(seen: TrustSeen) -> Emit:
     )
 
 
-def _said(seen: TrustSeen) -> tuple[Emit, ...]:
+def _said(seen: TrustSeen, wanted: TrustBundle) -> tuple[Emit, ...]:
     known = {each.name: each for each in seen.authorities}
-    notes = (_note(name, known.get(name)) for name in asks(seen))
+    notes = [_note(name, known.get(name)) for name in asks(seen)]
+    if wanted:
+        notes += [_unknown_formats(seen), _too_large(seen, wanted)]
     return tuple(_event(seen, reason, note) for reason, note in filter(None, notes))
 
 
@@ -152,6 +212,28 @@ def _note(name: str, ca: TrustedCA | None) -> tuple[Reason, str] | None:
             ),
         )
     return None
+
+
+def _unknown_formats(seen: TrustSeen) -> tuple[Reason, str] | None:
+    _, unknown = _formats(seen)
+    if not unknown:
+        return None
+    names = ", ".join(unknown[:_NAMED_AT_MOST]) + (", ..." if len(unknown) > _NAMED_AT_MOST else "")
+    note = (
+        f"annotation {naming.TRUST_FORMATS_ANNOTATION} names {names}, which Anchorline does not write: known are"
+        f" {', '.join(naming.TRUST_FORMATS)}, and what else it names of these is written"
+    )
+    return Reason.TRUST_FORMAT_UNKNOWN, note
+
+
+def _too_large(seen: TrustSeen, wanted: TrustBundle) -> tuple[Reason, str] | None:
+    if naming.JKS not in _formats(seen)[0] or _fits(seen, wanted):
+        return None
+    note = (
+        f"a JKS of {len(wanted)} private roots does not fit into a ConfigMap beside the PEM files: pods of namespace"
+        f" {seen.namespace.name} get none; trust fewer CAs there, or set {naming.PUBLIC_ROOTS_ANNOTATION}=false"
+    )
+    return Reason.TRUST_STORE_TOO_LARGE, note
 
 
 def _event(seen: TrustSeen, reason: Reason, note: str) -> Emit:

@@ -214,6 +214,7 @@ class StoreSeen:
     resource_version: str
     digest: str
     private: TrustBundle
+    formats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,13 +230,14 @@ class TrustedCA:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustSeen:
-    """One namespace, what it asks for, and what it has."""
+    """One namespace, what it asks for, and what it has. `public_size`: bytes of the public roots, as PEM."""
 
     namespace: NamespaceSeen
     authorities: tuple[TrustedCA, ...]
     store: StoreSeen | ForeignObject | None
     injected_pods: int | None = None
     public_digest: str = ""
+    public_size: int = 0
 
 
 __all__ = [

@@ -31,8 +31,18 @@ def names(world: World) -> list[str]:
     return sorted(root.common_name for root in pki.decode_certificates(content))
 
 
+def label(world: World) -> str | None:
+    return world.namespace_seen("shop").label(naming.TRUST)
+
+
 def labelled(world: World) -> bool:
-    return world.namespace_seen("shop").label(naming.TRUST) == naming.TRUST_ENABLED
+    return label(world) == naming.TRUST_ENABLED
+
+
+def files(world: World) -> set[str]:
+    """Names of the files in the store."""
+    store = world.api.get(STORE)
+    return {*store["data"], *store.get("binaryData", {})}
 
 
 def kinds(world: World) -> list[str]:

@@ -40,7 +40,7 @@ def play(scene: Scene, port: int) -> None:
 
 def _asked(scene: Scene) -> bool:
     labels = scene.read("namespace", SHOP)["metadata"].get("labels", {})
-    return bool(labels.get(naming.TRUST) == naming.TRUST_ENABLED)
+    return naming.is_enabled(labels.get(naming.TRUST))
 
 
 def _called(scene: Scene, containers: dict[str, list[str]]) -> bool:
