@@ -45,7 +45,7 @@ class Gates:
                 if fingerprint not in leaf.trusted
             )
         )
-        under = _under(leaves, material)
+        under = _under(leaves, material, now)
         older = any(count for generation, count in under if generation < newest.generation)
         return RotationSeen(
             stores_lacking=stores_lacking,
@@ -109,12 +109,17 @@ class Gates:
 
 
 def _under(
-    leaves: tuple[tuple[CertificateResource, LeafSecret], ...], material: Material
+    leaves: tuple[tuple[CertificateResource, LeafSecret], ...], material: Material, now: datetime
 ) -> tuple[tuple[int, int], ...]:
-    """Live leaves by the generation of their root, told by key identifiers."""
+    """Live leaves by the generation of their root, told by key identifiers.
+
+    One whose intermediate is gone counts for the oldest root: it is served until it is issued anew. One that has
+    ended counts for none: nobody verifies it.
+    """
     generations = {
         each.certificate.key_id: each.generation for each in material.intermediates if each.certificate is not None
     }
-    issuers = (leaf.certificate.authority_key_id for _, leaf in leaves if leaf.certificate is not None)
-    counts = Counter(generations[each] for each in issuers if each in generations)
+    oldest = min(root.generation for root in material.roots)
+    found = (leaf.certificate for _, leaf in leaves if leaf.certificate is not None)
+    counts = Counter(generations.get(each.authority_key_id, oldest) for each in found if each.not_after > now)
     return tuple(sorted(counts.items()))
