@@ -45,6 +45,8 @@ class World:
         self.rotations: dict[str, RotationSeen] = {}
         # When a root was last seen to come into, or to leave, a file that may be mounted: monotonic seconds.
         self.trust_changed: dict[str, float] = {}
+        # What ca.crt of leaf Secrets held that were deleted: pods that mount one read on in what comes in its place.
+        self._gone: dict[Name, frozenset[str]] = {}
         self._issuers: dict[str, tuple[object, Issuer]] = {}
         self._by_secret: dict[Name, set[str]] = {}
         self.secrets: Cache[SecretView] = Cache(
@@ -108,8 +110,11 @@ class World:
             self.trust_changed[fingerprint] = now
 
     def _secret_changed(self, name: Name, old: SecretView | None, new: SecretView | None) -> None:
-        if isinstance(old, LeafSecret) and isinstance(new, LeafSecret):
-            self._roots_changed(old.trusted, new.trusted)
+        if isinstance(old, LeafSecret) and new is None:
+            self._gone[name] = old.trusted
+        elif isinstance(new, LeafSecret):
+            before = old.trusted if isinstance(old, LeafSecret) else self._gone.pop(name, new.trusted)
+            self._roots_changed(before, new.trusted)
         for view in (old, new):
             if isinstance(view, AuthoritySecret) and view.namespace == self.surroundings.namespace:
                 self.changed(ObjectKey("PrivateCA", "", view.authority))
@@ -131,6 +136,7 @@ class World:
         claims.discard(certificate)
         if not claims:
             self._by_secret.pop(secret, None)
+            self._gone.pop(secret, None)
         for other in claims:
             self.changed(ObjectKey("Certificate", secret[0], other))
 
