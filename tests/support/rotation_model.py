@@ -4,7 +4,7 @@
 What is exempt is said where it is exempted, and nowhere else.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -194,12 +194,21 @@ class RotationWorld(World):
         certificate = self.made[secret]
         ca = self.private_ca(self.roots[certificate.fingerprint].ca)
         assert ca is not None
+        if self._last_call(ca, [root.certificate for root in self.roots.values() if root.certificate != certificate]):
+            return
         for each in self.asking(ca):
             for trust in self.processes.store(each.name).readable(self.clock, honest=False):
                 demand(certificate in trust, "P1", f"{secret} signs before the trust store of {each.name} has it")
         for name in self.live(ca.metadata.name):
             for trust in self.processes.beside[name].readable(self.clock):
                 demand(certificate in trust, "P1", f"{secret} signs before ca.crt of {name} has it")
+
+    def _last_call(self, ca: PrivateCA, trusted: Iterable[pki.Certificate]) -> bool:
+        """Whether none of a CA's roots among these lasts long enough that waiting would help anybody."""
+        mine = [
+            each for each in trusted if (known := self.roots.get(each.fingerprint)) and known.ca == ca.metadata.name
+        ]
+        return all(self.now >= each.not_after - ca.spec.rotation.propagation for each in mine)
 
     def live(self, ca: str) -> Iterator[tuple[str, str]]:
         """Secrets of Certificates that live, which hold what was issued for them."""
@@ -226,9 +235,10 @@ class RotationWorld(World):
         if first or root.cause.startswith(AT_ONCE):
             return
         ca = self.private_ca(root.ca)
-        for space in self.asking(ca) if ca else ():
+        assert ca is not None
+        for space in self.asking(ca):
             for trust in self.processes.store(space.name).readable(self.clock):
-                known = root.certificate in trust or not self._of(root.ca, trust)
+                known = root.certificate in trust or not self._of(root.ca, trust) or self._last_call(ca, trust)
                 demand(known, "P1", f"{name} is issued under generation {root.generation} before {space.name} has it")
 
     def _judge_tail(self, tail: Chain) -> None:
@@ -279,18 +289,26 @@ class RotationWorld(World):
             yield from ((who, trust, once) for trust in trusts if self._of(ca.metadata.name, trust))
 
     def _must(self, served: Served, trust: pki.TrustBundle) -> bool:
-        """Whether this trust is one that should do; `--now` cuts off whoever has not reread."""
-        return served.ca not in self.hasty or self._root(served).certificate in trust
+        """Whether this trust is one that should do.
+
+        `--now` cuts off whoever has not reread; the end of a root whoever could not be given the next one in time.
+        """
+        ca = self.private_ca(served.ca)
+        known = self._root(served).certificate in trust
+        return known or (served.ca not in self.hasty and not (ca is not None and self._last_call(ca, trust)))
 
     def _excused(self, served: Served, trust: pki.TrustBundle) -> bool:
         """Read-once processes that nobody promised anything.
 
         No waitForPods; a root that gets no bridge, condemned or brought; a bridge, or what they trust, near its end;
-        nothing in their trust but what was condemned since.
+        nothing in their trust but what was condemned since; a new root that has come to be replaced itself.
         """
         root = self._root(served)
         if root.certificate in trust:
             return False
+        life = root.certificate.not_after - root.certificate.not_before
+        if self.now >= root.certificate.not_after - life / 5:
+            return True
         if served.ca in self.impatient or root.cause.startswith((COMPROMISED, AT_ONCE, rotation.BROUGHT)):
             return True
         known = [self.roots[each.fingerprint] for each in trust if each.fingerprint in self.roots]

@@ -6,13 +6,13 @@ of a clock that does not jump (`steady`), so that no jump of the wall clock open
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from anchorline.api import naming
 from anchorline.api.meta import ObjectKey
 from anchorline.api.privateca import Phase, RootSource
 from anchorline.plan.actions import Action, AnnotateAuthority, DeleteAuthority, Emit, RecordRetired
-from anchorline.plan.authority import AT_ONCE, COMPROMISED, is_compromise
+from anchorline.plan.authority import AT_ONCE, COMPROMISED, is_compromise, signing_root
 from anchorline.plan.findings import Waiting
 from anchorline.plan.roots import new_root, record_root
 from anchorline.plan.world import AuthoritySeen, IntermediateSeen, RootSeen
@@ -48,6 +48,9 @@ def step(seen: AuthoritySeen, now: datetime) -> Step:
     if started:
         return Step(actions=started)
     incoming, outgoing = roots[-1], roots[:-1]
+    unfinished = _unfinished(seen, outgoing)
+    if unfinished is not None:
+        return Step(actions=retire(seen, unfinished, now))
     if incoming.phase is Phase.DISTRIBUTING:
         return _distributing(seen, incoming, now)
     for root in outgoing:
@@ -61,6 +64,13 @@ def _paused(roots: tuple[RootSeen, ...]) -> Step:
         return Step()
     waiting = Waiting(generation=roots[-1].generation, what="spec.rotation.paused to be taken back")
     return Step(waiting=(waiting,))
+
+
+def _unfinished(seen: AuthoritySeen, outgoing: tuple[RootSeen, ...]) -> RootSeen | None:
+    """A root whose end is on record, there again after a crash or from a backup: retired is for good."""
+    signing, recorded = signing_root(seen.material), {each.generation for each in seen.material.retired}
+    newest = signing.generation if signing is not None else 0
+    return next((root for root in outgoing if root.generation in recorded and root.generation < newest), None)
 
 
 # --- what starts a rotation
@@ -148,6 +158,9 @@ def bridge_until(old: RootSeen, now: datetime) -> datetime | None:
 def _distributing(seen: AuthoritySeen, root: RootSeen, now: datetime) -> Step:
     """Until every trust store and every ca.crt is seen to carry the new root, and has had time to be read."""
     gate, generation = seen.rotation, root.generation
+    if now >= last_call(seen, root):
+        why = "the root before it ends: who does not carry the new one would fail in any case, and waiting saves nobody"
+        return Step(actions=(_mark(root.secret, Phase.ACTIVE, now, why),))
     lacking = (*gate.stores_lacking, *gate.leaves_lacking)
     if lacking:
         what = f"{len(lacking)} trust stores that do not carry it yet: {_named(lacking)}"
@@ -157,6 +170,15 @@ def _distributing(seen: AuthoritySeen, root: RootSeen, now: datetime) -> Step:
         what = "running pods to read the trust stores that carry it"
         return Step(waiting=(Waiting(generation=generation, what=what, until=now + rest),), look_again=now + rest)
     return Step(actions=(_mark(root.secret, Phase.ACTIVE, now, "every trust store has carried it long enough"),))
+
+
+def last_call(seen: AuthoritySeen, root: RootSeen) -> datetime:
+    """From when on waiting helps nobody: what the older roots still vouch for ends before it could be issued anew."""
+    ends = [old.certificate.not_after for old in live(seen) if old.generation < root.generation and old.certificate]
+    if not ends:
+        return datetime.max.replace(tzinfo=UTC)
+    propagation = seen.resource.spec.rotation.propagation
+    return max(max(ends) - propagation, min(root.since + propagation, max(ends)))
 
 
 def _moving(seen: AuthoritySeen, old: RootSeen, incoming: RootSeen, now: datetime) -> Step:
@@ -230,7 +252,9 @@ def _patience(seen: AuthoritySeen, old: RootSeen, now: datetime) -> list[Waiting
     if horizon is not None and now < horizon:
         what = "the last certificate that was ever issued under it to end"
         found.append(Waiting(generation=old.generation, what=what, until=horizon))
-    if not found and seen.resource.spec.rotation.wait_for_pods:
+    due = renewal(seen, live(seen)[-1])
+    # A new root that has to be replaced itself waits for no pod: else both would come to their end.
+    if not found and seen.resource.spec.rotation.wait_for_pods and (due is None or now < due):
         found += _pods(seen, old, now)
     return found
 
@@ -251,7 +275,14 @@ def _pods(seen: AuthoritySeen, old: RootSeen, now: datetime) -> list[Waiting]:
 def issued_until(seen: AuthoritySeen, root: RootSeen) -> datetime | None:
     """The horizon: no certificate that was ever issued under a root lasts longer."""
     horizons = [each.issued_until for each in _under(seen, root)]
-    return max([*horizons, root.issued_until]) if horizons or root.brought else None
+    if horizons or root.brought:
+        return max([*horizons, root.issued_until])
+    if root.certificate is None or root.phase is not Phase.RETIRING:
+        return None
+    # Its intermediates are gone, and the horizon with them: no certificate could have been given longer.
+    spec = seen.resource.spec
+    longest = max(spec.leaf.duration, spec.policy.max_duration or spec.intermediate.validity)
+    return min(root.since + longest, root.certificate.not_after)
 
 
 def _under(seen: AuthoritySeen, root: RootSeen) -> tuple[IntermediateSeen, ...]:

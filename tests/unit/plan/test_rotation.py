@@ -1,6 +1,9 @@
 """Rotations of a root in which something is wrong: each ends, or says what it waits for, and nobody is cut off."""
 
+from datetime import timedelta
+
 from tests.support import certificates
+from tests.support.builders import OPERATOR_NAMESPACE as OPERATOR
 from tests.support.builders import Object, a_brought_ca, a_brought_secret, a_namespace
 from tests.support.rotation_model import RotationWorld
 from tests.support.rotation_model_story import a_world, certificate, go_on, judge_settled, one_root, rotate
@@ -10,7 +13,7 @@ from anchorline.api.meta import ObjectKey
 from anchorline.kube import views
 
 TURN = {"propagation": "10m", "reissueOver": "10m", "overlap": "1h"}
-CA = ObjectKey("PrivateCA", "", "internal")
+CA, STORE = ObjectKey("PrivateCA", "", "internal"), ObjectKey("ConfigMap", "billing", naming.TRUST_STORE)
 
 
 def ended(world: RotationWorld) -> bool:
@@ -70,3 +73,67 @@ def test_a_certificate_that_is_refused_in_the_middle_stops_serving_the_bridge_wh
     go_on(world, ended)
     judge_settled(world)
     assert served(world, "shop", "web-tls") == (2, 1)
+
+
+def test_a_retired_root_that_a_backup_brings_back_goes_again_and_its_record_stays() -> None:
+    world = a_world()
+    kept = [world.api.get(ObjectKey("Secret", OPERATOR, f"internal-{name}-1")) for name in ("root", "intermediate-1")]
+    rotate(world)
+    go_on(world, ended)
+    for each in kept:
+        world.api.create(each, world.now)
+    world.happened()
+    world.settle()
+    assert [root.generation for root in world.material("internal").roots] == [2]
+    assert [root.generation for root in world.material("internal").retired] == [1]
+    judge_settled(world)
+
+
+def test_a_lost_intermediate_takes_no_horizon_with_it() -> None:
+    world = a_world(policy={"maxDuration": "48h"})
+    rotate(world)
+    go_on(world, lambda world: "Retiring" in {root.phase for root in world.material("internal").roots})
+    world.delete("Secret", "internal-intermediate-1-1", OPERATOR)
+    world.happened()
+    since = world.material("internal").roots[0].since
+    go_on(world, ended)
+    assert world.now >= since + timedelta(hours=48)
+
+
+def test_a_new_root_that_is_due_itself_waits_for_no_pod() -> None:
+    world = a_world(root={"validity": "60h"}, intermediate={"validity": "30h"}, leaf={"duration": "5h"})
+    world.start_pod("for ever", "shop")
+    rotate(world)
+    go_on(world, lambda world: len([1 for root in world.roots.values() if root.ca == "internal"]) > 2)
+    assert world.now < min(root.certificate.not_after for root in world.roots.values() if root.ca == "internal")
+
+
+def test_a_store_that_cannot_be_written_holds_up_a_rotation_until_the_old_root_ends_and_no_longer() -> None:
+    world = a_world(root={"validity": "60h"}, intermediate={"validity": "30h"}, leaf={"duration": "5h"})
+    world.api.edit(STORE, lambda obj: obj["metadata"]["labels"].clear())
+    world.happened(honest=False)
+    end = world.material("internal").roots[0].certificate.not_after  # type: ignore[union-attr]
+    go_on(world, lambda world: world.now > end - timedelta(hours=1))
+    assert [root.phase for root in world.material("internal").roots] == ["Active", "Distributing"]
+    assert "trust stores that do not carry it yet: billing" in world.condition(CA, "Rotating")["message"]
+    go_on(world, lambda world: world.now > end)
+    world.settle()
+    assert len({chain[0].not_after > world.now for _, chain, _ in world.leaves().values()}) == 1
+    assert {root.generation for root in world.material("internal").roots} <= {1, 2}
+    assert world.condition(CA)["status"] == "True"
+
+
+def test_a_leaf_secret_that_was_deleted_and_made_anew_begins_the_time_to_read_anew() -> None:
+    world = a_world()
+    rotate(world, compromised="leak")
+    world.reconcile(CA)
+    world.delete("Secret", "web-tls", "shop")
+    world.happened(honest=False)
+    for key in (key for key in tuple(world.keys()) if key.name != "web"):
+        world.reconcile(key)
+    world.later(timedelta(minutes=9))
+    world.settle()
+    world.later(timedelta(minutes=2))
+    world.settle()
+    assert [root.phase for root in world.material("internal").roots] == ["Active", "Distributing"]
+    go_on(world, ended)
