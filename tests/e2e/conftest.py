@@ -60,7 +60,9 @@ def kept() -> Path:
 @pytest.fixture(scope="session")
 def bare(cluster: Cluster, kept: Path) -> Stage:
     """The cluster, with the chart in it or not."""
-    return Stage(cluster, kept)
+    stage = Stage(cluster, kept)
+    stage.clear()
+    return stage
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ Done = subprocess.CompletedProcess[str]
 Found = TypeVar("Found")
 
 SYSTEM = "anchorline-system"
+STORY = "anchorline.local/story"
 RESTRICTED = {
     "runAsNonRoot": True,
     "runAsUser": 10001,
@@ -74,6 +75,11 @@ class Stage:
         items = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(items))
 
+    def clear(self) -> None:
+        """Take away what an earlier run left, which may have been killed."""
+        for kind in ("namespaces", "privatecas"):
+            self.kubectl("delete", kind, "-l", f"{STORY}=yes", "--timeout=120s", check=False)
+
     def get(self, kind: str, name: str, namespace: str = "default") -> Object:
         """Read one object, empty when it does not exist."""
         done = self.kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
@@ -101,13 +107,13 @@ class Stage:
     def authority(self, name: str, **spec: Any) -> None:
         """Make a PrivateCA and wait until it is Ready."""
         wanted = {"subject": {"commonName": f"Acme {name}"}, "deletionPolicy": "Delete", **spec}
-        self.apply(_ours("PrivateCA", {"name": name}, wanted))
+        self.apply(_ours("PrivateCA", {"name": name, "labels": {STORY: "yes"}}, wanted))
         self.ready("privateca", name)
 
     def namespace(self, name: str, trust: str | None = None, labels: dict[str, str] | None = None) -> str:
         """Make a namespace; when it asks for trust, wait until its pods will have it."""
         notes = {"anchorline.dev/trust": trust} if trust else {}
-        metadata = {"name": name, "annotations": notes, "labels": labels or {}}
+        metadata = {"name": name, "annotations": notes, "labels": {STORY: "yes", **(labels or {})}}
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         awaited(lambda: self.get("serviceaccount", "default", name), f"{name} has a service account")
         if trust:
