@@ -184,8 +184,10 @@ def last_call(seen: AuthoritySeen, root: RootSeen) -> datetime:
 def _moving(seen: AuthoritySeen, old: RootSeen, incoming: RootSeen, now: datetime) -> Step:
     """Until no live leaf is under an old root; one that must not be trusted at all does not wait for that."""
     under = dict(seen.rotation.under).get(old.generation, 0)
-    if incoming.cause.startswith(AT_ONCE) or not under:
-        return Step(actions=(_mark(old.secret, Phase.RETIRING, now, "no live certificate is under it"),))
+    at_once = incoming.cause.startswith(AT_ONCE)
+    if at_once or not under:
+        why = "it must not be trusted any more" if at_once else "no live certificate is under it"
+        return Step(actions=(_mark(old.secret, Phase.RETIRING, now, why),))
     until = incoming.since + seen.resource.spec.rotation.reissue_over
     what = f"{under} certificates that are still under it to be issued anew"
     return Step(
