@@ -186,13 +186,13 @@ class Rotations(RuleBasedStateMachine):
         lost = self.world.api.get(key)
         self.world.api.delete(key)
         # An intermediate that is gone is made anew under its root: the number may come again, a generation never.
-        lost_intermediate = self.world.made.pop(key.name, None) if "-intermediate-" in key.name else None
+        for each in [each for each in self.world.made if "-intermediate-" in each and "-intermediate-" in key.name]:
+            del self.world.made[each]
         self.settle()
         self.world.later(time)
         self.settle()
         if self.world.api.find(key) is None:
             self.world.api.create(lost, self.world.now)
-            self.world.made |= {key.name: lost_intermediate} if lost_intermediate else {}
         self.world.happened()
 
     @rule()
