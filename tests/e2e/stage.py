@@ -110,19 +110,22 @@ class Stage:
         self.apply(_ours("PrivateCA", {"name": name, "labels": {STORY: "yes"}}, wanted))
         self.ready("privateca", name)
 
-    def namespace(self, name: str, trust: str | None = None, labels: dict[str, str] | None = None) -> str:
+    def namespace(
+        self, name: str, trust: str | None = None, labels: dict[str, str] | None = None, formats: str = ""
+    ) -> str:
         """Make a namespace; when it asks for trust, wait until its pods will have it."""
         notes = {"anchorline.dev/trust": trust} if trust else {}
+        notes |= {"anchorline.dev/trust-formats": formats} if formats else {}
         metadata = {"name": name, "annotations": notes, "labels": {STORY: "yes", **(labels or {})}}
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         awaited(lambda: self.get("serviceaccount", "default", name), f"{name} has a service account")
         if trust:
-            awaited(lambda: self._trusted(name), f"{name} has its trust store")
+            label = ".".join(["enabled", *formats.split(",")]) if formats else "enabled"
+            awaited(lambda: self._label(name) == label, f"{name} has its trust store")
         return name
 
-    def _trusted(self, name: str) -> bool:
-        labels = self.get("namespace", name)["metadata"].get("labels", {})
-        return bool(labels.get("anchorline.dev/trust") == "enabled")
+    def _label(self, name: str) -> str:
+        return str(self.get("namespace", name)["metadata"].get("labels", {}).get("anchorline.dev/trust"))
 
     def certificate(self, name: str, namespace: str, ca: str, **spec: Any) -> None:
         """Have a certificate issued for the Service `name`."""
