@@ -7,6 +7,7 @@ from anchorline.api import naming
 from anchorline.api.certificate import Certificate as CertificateResource
 from anchorline.api.meta import Condition, ObjectKey
 from anchorline.api.privateca import PrivateCA, RootSource
+from anchorline.errors import NotReady
 from anchorline.kube.gates import Gates
 from anchorline.kube.material import material_of
 from anchorline.kube.resources import CONFIG_MAPS, PODS, SECRETS
@@ -112,7 +113,9 @@ class Observer:
         resource = self.world.certificates.get(name)
         if resource is None:
             return None
-        namespace = self.world.namespaces.get(("", name[0])) or NamespaceSeen(name=name[0])
+        namespace = self.world.namespaces.get(("", name[0]))
+        if namespace is None:
+            raise NotReady(f"namespace {name[0]} has not been seen yet")  # its event comes; it goes on then
         ca_name = resource.spec.ca_ref.name
         ca = self.world.cas.get(ca_name) or await self.world.private_ca(ca_name)
         return CertificateSeen(

@@ -243,20 +243,26 @@ def _horizon(signer: Signer, not_after: datetime, now: datetime) -> tuple[Action
 
 
 def shape(case: _Case, tail: tuple[Certificate, ...], *, revision: int) -> SecretShape:
-    """What the Secret carries around the leaf."""
+    """What the Secret carries around the leaf; what others added to its metadata stays while the template does."""
     meta, spec = case.seen.resource.metadata, case.seen.resource.spec
+    template = sha256(repr(spec.secret_template).encode()).hexdigest()[:16]
+    secret = case.secret
+    # When the template changed, what is there may be the old template's: only what is said now is kept.
+    kept = secret is not None and (naming.TEMPLATE_ANNOTATION, template) in secret.annotations
     labels = {
+        **(dict(secret.labels) if secret is not None and kept else {}),
         **dict(spec.secret_template.labels),
         naming.MANAGED_LABEL: naming.MANAGED,
         naming.ROLE_LABEL: naming.ROLE_LEAF,
         naming.AUTHORITY_LABEL: case.authority.name,
     }
     annotations = {
+        **(dict(secret.annotations) if secret is not None and kept else {}),
         **dict(spec.secret_template.annotations),
         naming.CERTIFICATE_ANNOTATION: meta.name,
         naming.REQUEST_ANNOTATION: case.request.digest,
         naming.REVISION_ANNOTATION: str(revision),
-        naming.TEMPLATE_ANNOTATION: sha256(repr(spec.secret_template).encode()).hexdigest()[:16],
+        naming.TEMPLATE_ANNOTATION: template,
     }
     owned = spec.deletion_policy is DeletionPolicy.DELETE
     return SecretShape(
