@@ -1,7 +1,7 @@
 """A cluster to rotate in, and how long a rotation goes on when nobody interferes."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from tests.support.builders import a_certificate, a_namespace, a_private_ca
@@ -11,6 +11,7 @@ from anchorline.api.meta import ObjectKey
 from anchorline.api.privateca import Phase
 from anchorline.kube import views
 from anchorline.plan.authority import BRIDGE_MARGIN, lost, trouble
+from anchorline.plan.findings import soonest
 
 SPACES = ("shop", "billing", "tools")
 CAS = ("internal", "partners")
@@ -46,6 +47,16 @@ def a_world(**spec: Any) -> RotationWorld:
     return world
 
 
+def a_small_world(**spec: Any) -> RotationWorld:
+    """One CA, two namespaces, one certificate."""
+    world = RotationWorld()
+    world.put(ca("internal", **spec), certificate("web", "shop"))
+    world.put(a_namespace("shop", trust="internal"), a_namespace("billing", trust="internal"))
+    world.happened()
+    world.settle()
+    return world
+
+
 def rotate(world: RotationWorld, reason: str = "because", name: str = "internal", **more: str | None) -> None:
     """A person asks for a new root."""
     world.annotate(ObjectKey("PrivateCA", "", name), **(more or {"rotate": reason}))
@@ -70,17 +81,24 @@ def go_on(
     quiet = 0
     for _ in range(STEPS):
         before = len(world.api.writes)
-        world.settle()
+        again = _settled(world)
         quiet = 0 if len(world.api.writes) > before else quiet + 1
         each(world)
         if until(world):
             return
-        plans = (world.plan(key) for key in tuple(world.keys()))
-        times = [plan.look_again for plan in plans if plan.look_again is not None]
-        wait = min(times, default=world.now + DAY) - world.now
+        wait = (again or world.now + DAY) - world.now
         world.later(min(max(wait, at_least * 2 ** min(max(0, quiet - 3), 9)), 4 * HOUR))
         world.judge()
     demand(False, "a rotation makes progress", f"{phases(world)}\n{world.printed()}")
+
+
+def _settled(world: RotationWorld) -> datetime | None:
+    """Work until nothing is left to do; when the first plan wants to look again."""
+    while True:
+        before = len(world.api.writes), len(world.events)
+        plans = [world.reconcile(key) for key in tuple(world.keys())]
+        if before == (len(world.api.writes), len(world.events)):
+            return soonest(*(plan.look_again for plan in plans))
 
 
 def one_root(world: RotationWorld) -> bool:

@@ -1,16 +1,29 @@
 """Rotations of a root in which something is wrong: each ends, or says what it waits for, and nobody is cut off."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from tests.support import certificates
 from tests.support.builders import OPERATOR_NAMESPACE as OPERATOR
 from tests.support.builders import Object, a_brought_ca, a_brought_secret, a_namespace
 from tests.support.rotation_model import RotationWorld
-from tests.support.rotation_model_story import a_world, certificate, go_on, judge_settled, one_root, rotate
+from tests.support.rotation_model_story import (
+    a_small_world,
+    a_world,
+    ca,
+    certificate,
+    go_on,
+    judge_settled,
+    one_root,
+    rotate,
+)
 
 from anchorline.api import naming
 from anchorline.api.meta import ObjectKey
 from anchorline.kube import views
+from anchorline.plan import rotation
+from anchorline.plan.upkeep import upkeep
+from anchorline.plan.world import AuthoritySeen, Material
 
 TURN = {"propagation": "10m", "reissueOver": "10m", "overlap": "1h"}
 CA, STORE = ObjectKey("PrivateCA", "", "internal"), ObjectKey("ConfigMap", "billing", naming.TRUST_STORE)
@@ -90,7 +103,7 @@ def test_a_retired_root_that_a_backup_brings_back_goes_again_and_its_record_stay
 
 
 def test_a_lost_intermediate_takes_no_horizon_with_it() -> None:
-    world = a_world(policy={"maxDuration": "48h"})
+    world = a_small_world(policy={"maxDuration": "48h"})
     rotate(world)
     go_on(world, lambda world: "Retiring" in {root.phase for root in world.material("internal").roots})
     world.delete("Secret", "internal-intermediate-1-1", OPERATOR)
@@ -101,7 +114,7 @@ def test_a_lost_intermediate_takes_no_horizon_with_it() -> None:
 
 
 def test_a_new_root_that_is_due_itself_waits_for_no_pod() -> None:
-    world = a_world(root={"validity": "60h"}, intermediate={"validity": "30h"}, leaf={"duration": "5h"})
+    world = a_small_world(root={"validity": "60h"}, intermediate={"validity": "30h"}, leaf={"duration": "5h"})
     world.start_pod("for ever", "shop")
     rotate(world)
     go_on(world, lambda world: len([1 for root in world.roots.values() if root.ca == "internal"]) > 2)
@@ -109,7 +122,7 @@ def test_a_new_root_that_is_due_itself_waits_for_no_pod() -> None:
 
 
 def test_a_store_that_cannot_be_written_holds_up_a_rotation_until_the_old_root_ends_and_no_longer() -> None:
-    world = a_world(root={"validity": "60h"}, intermediate={"validity": "30h"}, leaf={"duration": "5h"})
+    world = a_small_world(root={"validity": "60h"}, intermediate={"validity": "30h"}, leaf={"duration": "5h"})
     world.api.edit(STORE, lambda obj: obj["metadata"]["labels"].clear())
     world.happened(honest=False)
     end = world.material("internal").roots[0].certificate.not_after  # type: ignore[union-attr]
@@ -137,3 +150,93 @@ def test_a_leaf_secret_that_was_deleted_and_made_anew_begins_the_time_to_read_an
     world.settle()
     assert [root.phase for root in world.material("internal").roots] == ["Active", "Distributing"]
     go_on(world, ended)
+
+
+def seen(world: RotationWorld) -> AuthoritySeen:
+    found = world.observe_private_ca("internal")
+    assert found is not None
+    return found
+
+
+def retiring(world: RotationWorld) -> bool:
+    return world.material("internal").roots[0].phase == "Retiring"
+
+
+def test_a_rotation_stands_still_while_it_is_paused_at_any_step_and_goes_on_after() -> None:
+    world = a_small_world()
+    world.put(ca("internal", rotation={**TURN, "paused": True}))
+    assert rotation.step(seen(world), world.now) == rotation.Step()
+    world.put(ca("internal", rotation=TURN))
+    rotate(world)
+    world.settle()
+    world.put(ca("internal", rotation={**TURN, "paused": True}))
+    for hours in (1, 10, 100):
+        world.settle(world.now + timedelta(hours=hours))
+        assert [root.phase for root in world.material("internal").roots] == ["Active", "Distributing"]
+    assert "spec.rotation.paused to be taken back" in world.condition(CA, "Rotating")["message"]
+    world.put(ca("internal", rotation=TURN))
+    go_on(world, ended)
+
+
+def test_a_ca_without_a_readable_root_is_not_rotated() -> None:
+    world = a_world()
+    nothing = seen(world)
+    assert rotation.step(replace(nothing, material=Material()), world.now) == rotation.Step()
+    lost = replace(nothing.material.roots[0], certificate=None)
+    assert rotation.bridge_until(lost, world.now) is None
+    assert rotation.last_call(nothing, nothing.material.roots[0]) == datetime.max.replace(tzinfo=UTC)
+    assert rotation.issued_until(replace(nothing, material=Material()), lost) is None
+    assert rotation.retire(replace(nothing, material=Material()), lost, world.now)[0].secret == lost.secret  # type: ignore[union-attr]
+
+
+def test_a_brought_secret_that_is_gone_starts_nothing() -> None:
+    world = a_brought_world()
+    there = seen(world)
+    without = replace(there, material=replace(there.material, brought=None))
+    assert rotation.start(without, world.now) == ()
+
+
+def test_a_certificate_that_comes_under_an_old_root_again_is_waited_for() -> None:
+    world = a_world()
+    rotate(world)
+    go_on(world, retiring)
+    there = seen(world)
+    again = replace(there, rotation=replace(there.rotation, under=((1, 2),)))
+    step = rotation.step(again, world.now)
+    assert next(each.what for each in step.waiting) == "2 certificates that came under it again to be issued anew"
+
+
+def test_pods_that_were_not_counted_are_waited_for() -> None:
+    world = a_world()
+    rotate(world)
+    go_on(world, retiring)
+    late, there = world.now + timedelta(days=3), seen(world)
+    uncounted = replace(there, rotation=replace(there.rotation, moved=timedelta(hours=1), pods=None))
+    step = rotation.step(uncounted, late)
+    assert [each.what for each in step.waiting] == [
+        "the pods that started before the new root could be read to be counted"
+    ]
+
+
+def test_a_person_is_told_ahead_when_the_end_of_an_old_root_will_end_the_waiting() -> None:
+    world = a_small_world(root={"validity": "240h"})
+    go_on(world, lambda world: world.clock > 7 * 86400)
+    world.start_pod("old", "shop")
+    go_on(world, lambda world: any(each.reason == "RootEnds" for each in world.events))
+    note = next(each.note for each in world.events if each.reason == "RootEnds")
+    assert note.startswith("root generation 1 is still waited for and ends at 2026-06-11T12:00:00Z")
+    known = seen(world)
+    lost = replace(known.material.roots[0], certificate=None)
+    assert rotation._forewarned(known, lost, world.now) == ()
+
+
+def test_the_chain_is_brought_up_to_date_where_only_the_chain_is_old() -> None:
+    world = a_world()
+    rotate(world)
+    go_on(world, lambda world: served(world, "shop", "web-tls")[0] == 3)
+    found = world.observe_certificate("shop", "web")
+    assert found is not None
+    assert found.authority is not None
+    issuers = tuple(replace(each, tail=each.tail[:1]) for each in found.authority.issuers)
+    plan = upkeep(replace(found, authority=replace(found.authority, issuers=issuers)))
+    assert str(plan).endswith("(the served chain is not the one for this phase)")
