@@ -14,7 +14,7 @@ from anchorline.lab.order import Order
 from anchorline.lab.supervisor import Supervisor
 
 _DEADLINE_SECONDS = 120.0
-_DOWN_SECONDS = 30.0
+_DOWN_SECONDS = 120.0  # a node has many files to remove
 
 
 class ControlPlane(Cluster):

@@ -13,7 +13,7 @@ import anchorline
 from anchorline import errors
 from anchorline.lab.order import Order
 
-_END_SECONDS = 30.0
+_END_SECONDS = 120.0  # a node has many files to remove
 _FAULTS: dict[str, type[errors.AnchorlineError]] = {
     kind.__name__: kind for kind in (errors.InvalidSpec, errors.NotReady, errors.ClusterError)
 }
