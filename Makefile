@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -m
 
-.PHONY: demo test check contract judges bench crds format clean image e2e
+.PHONY: demo test check contract judges bench traffic soak crds format clean image e2e
 
 demo: .venv/ready ## the whole story, on a control plane of this machine (or KUBECONFIG)
 	$(BIN)/anchorline demo $(ARGS)
@@ -18,7 +18,7 @@ check: .venv/ready ## before each commit: format, lint, types, import contracts,
 	$(BIN)/lint-imports
 	$(BIN)/anchorline crds --check crds
 	$(BIN)/anchorline crds --check charts/anchorline/crds-generated
-	$(RUN) pytest tests/unit tests/property -q --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=100
+	$(RUN) pytest tests/unit tests/property -q -n 2 --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=100
 
 contract: .venv/ready ## tests on a real kube-apiserver
 	$(RUN) pytest tests/contract $(ARGS)
@@ -28,6 +28,12 @@ judges: .venv/ready ## chains judged by openssl, GnuTLS, NSS, Go, Node, Java
 
 bench: .venv/ready ## ratios against the raw API server, in one run
 	$(RUN) tests.bench $(ARGS)
+
+traffic: .venv/ready ## three rotations under real TLS traffic
+	$(RUN) pytest tests/traffic $(ARGS)
+
+soak: .venv/ready ## the same until a million handshakes are done, which takes hours
+	$(RUN) tests.traffic.soak $(ARGS)
 
 crds: .venv/ready ## generate the CRDs
 	$(BIN)/anchorline crds --write crds
