@@ -22,7 +22,7 @@ from anchorline.kube import views
 from anchorline.kube.gates import Gates
 from anchorline.plan import actions, rotation
 from anchorline.plan.actions import Action
-from anchorline.plan.authority import AT_ONCE, BRIDGE_MARGIN, COMPROMISED, is_compromise
+from anchorline.plan.authority import AT_ONCE, BRIDGE_MARGIN, COMPROMISED, is_compromise, lost, trouble
 from anchorline.plan.world import LeafSecret, RotationSeen, StoreSeen
 
 
@@ -134,6 +134,8 @@ class RotationWorld(World):
             self.hasty |= {made.ca} if made.cause.startswith(AT_ONCE) else set()
 
     def _note_stores(self, *, honest: bool) -> None:
+        """A store that is written while a Secret of a CA is gone may lack that root: a person mends that (P4)."""
+        honest = honest and not any(self.stopped(ca.metadata.name) for ca in self.private_cas())
         for obj in self.api.list("Namespace"):
             store = self.store(obj["metadata"]["name"])
             content = store.private if isinstance(store, StoreSeen) else None
@@ -175,6 +177,11 @@ class RotationWorld(World):
         """A namespace that no longer asks is no longer counted: pods of it are on their own from then on."""
         asking = {each.name for ca in self.private_cas() for each in self.asking(ca)}
         self.processes.pods = {name: pod for name, pod in self.processes.pods.items() if pod.space in asking}
+
+    def stopped(self, name: str) -> bool:
+        """Whether this CA waits for a person (P4)."""
+        ca, material = self.private_ca(name), self.material(name)
+        return trouble(material) is not None or (ca is not None and lost(ca, material) is not None)
 
     # ---- judging an action
 

@@ -10,7 +10,7 @@ from tests.support.rotation_model import RotationWorld, demand
 from anchorline.api.meta import ObjectKey
 from anchorline.api.privateca import Phase
 from anchorline.kube import views
-from anchorline.plan.authority import BRIDGE_MARGIN, lost, trouble
+from anchorline.plan.authority import BRIDGE_MARGIN
 from anchorline.plan.findings import soonest
 
 SPACES = ("shop", "billing", "tools")
@@ -104,16 +104,9 @@ def _settled(world: RotationWorld) -> datetime | None:
 def one_root(world: RotationWorld) -> bool:
     """Whether no rotation is going on, or a person has to act on it."""
     return all(
-        len(world.material(each.metadata.name).roots) == 1 or stopped(world, each.metadata.name)
+        len(world.material(each.metadata.name).roots) == 1 or world.stopped(each.metadata.name)
         for each in world.private_cas()
     )
-
-
-def stopped(world: RotationWorld, name: str) -> bool:
-    """Whether this CA waits for a person (P4)."""
-    found = world.private_ca(name)
-    material = world.material(name)
-    return trouble(material) is not None or (found is not None and lost(found, material) is not None)
 
 
 def judge_settled(world: RotationWorld) -> None:
@@ -121,7 +114,7 @@ def judge_settled(world: RotationWorld) -> None:
     for ca in world.private_cas():
         trusted = [each.certificate for each in world.material(ca.metadata.name).roots]
         keys = {each.certificate.key_id for each in world.roots.values()}
-        for name in () if stopped(world, ca.metadata.name) else world.live(ca.metadata.name):
+        for name in () if world.stopped(ca.metadata.name) else world.live(ca.metadata.name):
             chain = world.view(world.api.objects[ObjectKey("Secret", *name)], _chain)
             for bridge in (each for each in chain[1:] if each.key_id in keys):
                 lasts = world.now < bridge.not_after - BRIDGE_MARGIN
