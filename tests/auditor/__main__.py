@@ -12,11 +12,11 @@ from pathlib import Path
 from types import FrameType
 
 from tests.auditor.access import Access, Object, Unreachable, from_kubeconfig
-from tests.auditor.audit import TRUST_STORE, Audit, Violation, stamp
+from tests.auditor.audit import TRUST_STORE, Audit, Seen, Violation
 from tests.auditor.judge import Judge
 from tests.auditor.watching import Name, Watch
 
-Change = tuple[str, Name, Object | None]
+Change = tuple[Seen, str, Name, Object | None]
 LOOK_SECONDS = 0.2
 SYNC_SECONDS = 30.0
 PR_SET_PDEATHSIG = 1
@@ -50,7 +50,7 @@ def main() -> int:
     try:
         _run(audit, from_kubeconfig(wanted.kubeconfig), once=wanted.once)
     except Violation as found:
-        print(f"VIOLATION {stamp()} {found}", flush=True)
+        print(f"VIOLATION {audit.seen} {found}", flush=True)
         return 1
     except Unreachable as error:
         print(f"cannot audit: {error}", file=sys.stderr)
@@ -63,7 +63,9 @@ def main() -> int:
 
 def _run(audit: Audit, access: Access, *, once: bool) -> None:
     changes: queue.SimpleQueue[Change] = queue.SimpleQueue()
-    watches = [Watch(access, kind, path, query, lambda *it: changes.put(it)) for kind, path, query in WATCHED]
+    watches = [
+        Watch(access, kind, path, query, lambda *it: changes.put((Seen(), *it))) for kind, path, query in WATCHED
+    ]
     if once:
         for watch in watches:
             watch.list()
@@ -79,7 +81,7 @@ def _run(audit: Audit, access: Access, *, once: bool) -> None:
     looked = 0.0
     while not ended:
         _follow(audit, changes)
-        if time.monotonic() - looked > LOOK_SECONDS:
+        if changes.empty() and time.monotonic() - looked > LOOK_SECONDS:
             audit.passing()
             looked = time.monotonic()
     _drain(audit, changes)

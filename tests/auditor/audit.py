@@ -20,6 +20,17 @@ class Violation(Exception):
     """A promise is broken; the text says what, when and which."""
 
 
+@dataclass(frozen=True)
+class Seen:
+    """When something was seen; it may be judged later, but as of then."""
+
+    wall: float = field(default_factory=time.time)
+    steady: float = field(default_factory=time.monotonic)
+
+    def __str__(self) -> str:
+        return datetime.fromtimestamp(self.wall, UTC).isoformat(timespec="milliseconds")
+
+
 @dataclass
 class Audit:
     """What was seen so far; `authority` limits it to one CA, `besides` leaves some out.
@@ -34,6 +45,7 @@ class Audit:
     changes: int = 0
     tampered: int = 0
     expired: int = 0
+    seen: Seen = field(default_factory=Seen)
     chains: Ledger[Chain] = field(init=False)
     stores: Ledger[Store] = field(init=False)
     _roots: dict[str, set[str]] = field(default_factory=dict)
@@ -43,9 +55,10 @@ class Audit:
     def __post_init__(self) -> None:
         self.chains, self.stores = Ledger(self.lag), Ledger(self.lag)
 
-    def take(self, kind: str, name: Name, obj: Object | None) -> None:
-        """Note a change, and judge what it touches. Raises Violation."""
+    def take(self, seen: Seen, kind: str, name: Name, obj: Object | None) -> None:
+        """Note a change as of when it was seen, and judge what it touches. Raises Violation."""
         self.changes += 1
+        self.seen = seen
         try:
             if kind == "Namespace":
                 self._namespace(name[1], obj)
@@ -118,14 +131,14 @@ class Audit:
     def _leaf(self, place: Place, chain: Chain | None, store: Store | None) -> None:
         if chain is not None and store is not None:
             self._learn(chain.authority, store.fingerprints)
-        fresh = self.chains.put(place, chain, time.monotonic())
+        fresh = self.chains.put(place, chain, self.seen.steady)
         self._store(place, store)
         if chain is not None and fresh:
             for where, each in self._stores_of(chain):
                 self._judge(place, chain, where, each)
 
     def _store(self, place: Place, store: Store | None) -> None:
-        fresh = self.stores.put(place, store, time.monotonic())
+        fresh = self.stores.put(place, store, self.seen.steady)
         if store is not None and fresh:
             self._judge_store(place, store)
 
@@ -143,7 +156,7 @@ class Audit:
         yield from [each for each in self.stores.in_force() if each[1].fingerprints & roots]
 
     def _judge(self, where: Place, chain: Chain, place: Place, store: Store) -> None:
-        now, pair = time.time(), (chain.digest, store.digest)
+        now, pair = self.seen.wall, (chain.digest, store.digest)
         if self._good.get(pair, 0.0) > now or now >= chain.not_after.timestamp() - LAST_SECOND:
             return
         said = self.judge.wrong(chain, store, now)
@@ -160,7 +173,8 @@ class Audit:
 
     def passing(self) -> None:
         """What time alone does: contents are let go, certificates end. Raises Violation."""
-        now, monotonic = time.time(), time.monotonic()
+        self.seen = Seen()
+        now, monotonic = self.seen.wall, self.seen.steady
         self.chains.forget(monotonic)
         self.stores.forget(monotonic)
         for where, chain in list(self.chains.present()):
@@ -181,8 +195,3 @@ class Audit:
             f"{self.changes} changes, {self.judge.verifications} verifications, {self.tampered} tampered with,"
             f" {self.expired} expired"
         )
-
-
-def stamp() -> str:
-    """Now, for a person."""
-    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")

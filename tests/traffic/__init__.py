@@ -1,0 +1,1 @@
+"""Real TLS traffic through rotations: servers and clients of many stacks, a late kubelet, and who failed when."""

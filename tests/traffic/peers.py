@@ -1,0 +1,133 @@
+"""The programs of the traffic: how each stack is built, and started as a server or as a client."""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.support.operator import free_port
+
+PROGRAMS = Path(__file__).with_name("programs")
+SERVERS = ("go", "node", "java", "python", "nginx")
+# Stack, how it reads its trust, and milliseconds between two handshakes.
+CLIENTS = (
+    ("go", "once", 60),
+    ("go", "reread", 60),
+    ("node", "once", 60),
+    ("node", "reread", 60),
+    ("java", "once", 60),
+    ("java", "reread", 80),
+    ("python", "once", 60),
+    ("python", "reread", 80),
+    ("gnutls", "once", 60),
+    ("gnutls", "reread", 250),
+    ("curl", "reread", 200),
+)
+JAVA = ["java", "-Xmx48m", "-XX:+UseSerialGC"]
+_libc = ctypes.CDLL(None)
+
+
+def build(folder: Path) -> None:
+    """Compile what has to be, once."""
+    go = shutil.which("go") or "/usr/local/go/bin/go"
+    environ = {**os.environ, "GO111MODULE": "off", "CGO_ENABLED": "0"}
+    subprocess.run([go, "build", "-o", str(folder / "peer"), str(PROGRAMS / "peer.go")], check=True, env=environ)
+    subprocess.run(["javac", "-d", str(folder), str(PROGRAMS / "Peer.java")], check=True)
+
+
+def available() -> tuple[str, ...]:
+    """Servers that this machine can run: nginx is not everywhere."""
+    return tuple(each for each in SERVERS if each != "nginx" or shutil.which("nginx"))
+
+
+def _program(stack: str, built: Path) -> list[str]:
+    return {
+        "go": [str(built / "peer")],
+        "node": ["node", str(PROGRAMS / "peer.mjs")],
+        "java": [*JAVA, "-cp", str(built), "Peer"],
+        "python": [sys.executable, str(PROGRAMS / "peer.py")],
+    }[stack]
+
+
+def client(stack: str, how: str, pace: int, bundle: Path, built: Path, targets: Sequence[str]) -> list[str]:
+    """The command of a client."""
+    rest = [str(bundle), str(pace), *targets]
+    if stack == "gnutls" and how == "once":
+        return [sys.executable, str(PROGRAMS / "gnutls_once.py"), *rest]
+    if stack in {"gnutls", "curl"}:
+        return [*_program("python", built), stack, *rest]
+    return [*_program(stack, built), how, *rest]
+
+
+def start(command: list[str], log: Path, **variables: str) -> subprocess.Popen[str]:
+    """Start a program that ends with this process: call it from a thread that lives as long."""
+    kept = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
+    with log.open("ab") as errors:
+        return subprocess.Popen(
+            command,
+            env={**kept, "LANG": "C.UTF-8", **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            errors="replace",
+            bufsize=1,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - it does one system call, looked up before
+        )
+
+
+def _end_with_parent() -> None:
+    # nginx ends its workers when it is asked to end, not when it is killed.
+    _libc.prctl(1, signal.SIGTERM)
+
+
+class Server:
+    """A TLS server on loopback; the certificate in its folder is taken up when it changes."""
+
+    def __init__(self, stack: str, name: str, folder: Path, built: Path) -> None:
+        self.stack, self.name, self.folder = stack, name, folder
+        self._home = built / f"home-{stack}"
+        self._home.mkdir()
+        if stack == "nginx":
+            self.port = free_port()
+            self._process = start(["nginx", "-p", str(self._home), "-c", self._configuration()], built / "servers.log")
+        else:
+            self._process = start([*_program(stack, built), "server", str(folder)], built / "servers.log")
+            assert self._process.stdout is not None
+            self.port = int(self._process.stdout.readline())
+
+    def _configuration(self) -> str:
+        text = (PROGRAMS / "nginx.conf").read_text()
+        for word, value in (("FOLDER", self.folder), ("HOME", self._home), ("PORT", self.port)):
+            text = text.replace(word, str(value))
+        path = self._home / "nginx.conf"
+        path.write_text(text)
+        return str(path)
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it still serves."""
+        return self._process.poll() is None
+
+    def swapped(self) -> None:
+        """Its folder has changed; nginx has to be told, the others see it."""
+        if self.stack == "nginx":
+            self._process.send_signal(signal.SIGHUP)
+
+    def end(self) -> None:
+        """End it."""
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
