@@ -22,6 +22,7 @@ from anchorline.api import naming
 from anchorline.api.meta import ObjectKey
 from anchorline.kube import views
 from anchorline.plan import rotation
+from anchorline.plan.renewals import reissue_at
 from anchorline.plan.upkeep import upkeep
 from anchorline.plan.world import AuthoritySeen, Material
 
@@ -240,3 +241,54 @@ def test_the_chain_is_brought_up_to_date_where_only_the_chain_is_old() -> None:
     issuers = tuple(replace(each, tail=each.tail[:1]) for each in found.authority.issuers)
     plan = upkeep(replace(found, authority=replace(found.authority, issuers=issuers)))
     assert str(plan).endswith("(the served chain is not the one for this phase)")
+
+
+def test_a_rotation_that_is_asked_for_during_another_waits_for_its_turn_and_says_so() -> None:
+    world = a_small_world()
+    rotate(world)
+    world.settle()
+    rotate(world, "once more")
+    world.settle()
+    told = world.condition(CA, "Rotating")["message"]
+    assert told.endswith("then a rotation follows that was asked for meanwhile (once more)")
+    go_on(world, lambda world: len(world.roots) > 2)
+
+
+def test_a_ca_that_has_lost_its_secrets_stops_and_takes_no_root_from_anybody() -> None:
+    world = a_small_world()
+    rotate(world)
+    world.settle()
+    world.delete("Secret", "internal-intermediate-1-1", OPERATOR)
+    world.delete("Secret", "internal-root-1", OPERATOR)
+    world.happened(honest=False)
+    world.put(a_namespace("tools", trust="internal"))
+    world.settle()
+    assert world.stopped("internal")
+    assert world.condition(CA)["status"] == "False"
+
+
+def test_a_rotation_of_a_ca_whose_secret_is_unreadable_is_stopped_and_says_so() -> None:
+    world = a_small_world()
+    rotate(world)
+    world.settle()
+    world.corrupt("internal-intermediate-1-1")
+    world.settle()
+    assert world.condition(CA, "Rotating")["message"] == "stopped: see Ready"
+
+
+def test_what_is_older_than_a_condemned_root_signs_no_more_from_the_moment_it_is_there() -> None:
+    world = a_small_world()
+    rotate(world, compromised="leak", **{"compromised-now": "true"})
+    assert world.crashed(CA, 1)
+    found = world.private_ca("internal")
+    assert found is not None
+    assert world.authority(found).signer is None
+    go_on(world, ended)
+
+
+def test_without_a_time_to_begin_at_a_leaf_is_issued_anew_at_once() -> None:
+    found = a_small_world().observe_certificate("shop", "web")
+    assert found is not None
+    assert found.authority is not None
+    never = replace(found.authority, reissue_from=None)
+    assert reissue_at(found.resource, never) == datetime.min.replace(tzinfo=UTC)
