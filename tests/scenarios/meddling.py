@@ -60,6 +60,7 @@ def authority_secrets_are_deleted(site: Site) -> None:
         case.annotate(rotate="lost and found")
         for phases in PHASES:
             case.until(phases)
+            seen(lambda: all(len(case.store(each)) == 2 for each in case.namespaces), "both roots in every store")
             for generation in (2, 1):
                 _lose_and_find(case, f"{case.name}-root-{generation}")
         case.ended()
