@@ -9,10 +9,10 @@ from tests.auditor.beside import Beside
 from tests.traffic.run import LAG, Run
 from tests.traffic.stage import operated
 
-pytestmark = [pytest.mark.traffic, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.traffic, pytest.mark.timeout(900)]
 
 HANDSHAKES, ROTATIONS = 20_000, 3
-AT_MOST_ROTATIONS = 6
+AT_MOST_ROTATIONS = 10  # where the machine has other things to do
 
 
 @pytest.fixture
