@@ -198,16 +198,16 @@ def test_ca_and_certificate_change_while_pods_are_created_and_none_is_missed(pla
     with short_lived(plane, port, lives) as webhook:
         eventually(lambda: is_injected(create_pod(plane, "dry", "webhook-asked", "--dry-run=server")), "injected")
         authorities, certificates, created = set(), set(), 0
-        end = time.monotonic() + 35
-        while time.monotonic() < end:
+        deadline = time.monotonic() + 120
+        while len(authorities) < 2 or len(certificates) < 4:
+            assert time.monotonic() < deadline, f"saw {len(authorities)} CAs and {len(certificates)} certificates"
             assert is_injected(create_pod(plane, f"web-{created}", "webhook-asked", "--dry-run=server"))
             created += 1
             assert webhook.keeper.served
             authorities.add(webhook.keeper.served.authority.fingerprint)
             certificates.add(webhook.keeper.served.pair.certificate.fingerprint)
-        assert len(authorities) >= 2
-        assert len(certificates) >= 4
-        assert created > 50
+        # A pod was created, and injected, under each of them.
+        assert created >= len(certificates)
 
 
 def test_cabundle_has_its_own_field_manager_and_the_rest_is_the_charts(plane: Cluster, port: int) -> None:  # noqa: F811
