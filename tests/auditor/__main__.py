@@ -36,6 +36,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--authority", default="", help="only this PrivateCA")
     parser.add_argument("--except", dest="besides", action="append", default=[], help="not this PrivateCA")
     parser.add_argument("--lag", type=float, default=0.0, help="seconds for which peers may hold what they have read")
+    parser.add_argument("--read-once", action="store_true", help="count processes that read their trust once")
     parser.add_argument("--with-parent", action="store_true", help="end when the process that started it ends")
     return parser.parse_args()
 
@@ -46,7 +47,9 @@ def main() -> int:
     if wanted.with_parent:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     judge = Judge()
-    audit = Audit(judge, lag=wanted.lag, authority=wanted.authority, besides=frozenset(wanted.besides))
+    audit = Audit(
+        judge, lag=wanted.lag, read_once=wanted.read_once, authority=wanted.authority, besides=frozenset(wanted.besides)
+    )
     try:
         _run(audit, from_kubeconfig(wanted.kubeconfig), once=wanted.once)
     except Violation as found:

@@ -35,11 +35,13 @@ class Seen:
 class Audit:
     """What was seen so far; `authority` limits it to one CA, `besides` leaves some out.
 
-    `lag` is for how many seconds a peer may hold what it has read.
+    `lag` is for how many seconds a peer may hold what it has read; `read_once` counts processes too that read their
+    trust only when they started: what they hold is in force as long as all of its roots are trusted.
     """
 
     judge: Judge
     lag: float = 0.0
+    read_once: bool = False
     authority: str = ""
     besides: frozenset[str] = frozenset()
     changes: int = 0
@@ -50,7 +52,8 @@ class Audit:
     stores: Ledger[Store] = field(init=False)
     _roots: dict[str, set[str]] = field(default_factory=dict)
     _asked: dict[str, set[str]] = field(default_factory=dict)
-    _good: dict[tuple[str, str], float] = field(default_factory=dict)
+    _good: dict[tuple[str, str, bool], float] = field(default_factory=dict)
+    _once: dict[str, tuple[Place, Store]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.chains, self.stores = Ledger(self.lag), Ledger(self.lag)
@@ -136,11 +139,15 @@ class Audit:
         if chain is not None and fresh:
             for where, each in self._stores_of(chain):
                 self._judge(place, chain, where, each)
+            for where, each in self._held_by_old_processes(chain.authority):
+                self._judge(place, chain, where, each, once=True)
 
     def _store(self, place: Place, store: Store | None) -> None:
         fresh = self.stores.put(place, store, self.seen.steady)
         if store is not None and fresh:
             self._judge_store(place, store)
+        if store is not None and self.read_once:
+            self._once[store.digest] = (place, store)
 
     def _judge_store(self, place: Place, store: Store) -> None:
         for where, chain in list(self.chains.in_force()):
@@ -155,13 +162,22 @@ class Audit:
         roots = self._roots.get(chain.authority, set())
         yield from [each for each in self.stores.in_force() if each[1].fingerprints & roots]
 
-    def _judge(self, where: Place, chain: Chain, place: Place, store: Store) -> None:
-        now, pair = self.seen.wall, (chain.digest, store.digest)
+    def _held_by_old_processes(self, authority: str) -> list[tuple[Place, Store]]:
+        """Trust that was read once: of this CA alone, and with no root in it that is retired."""
+        trusted = {each for _, store in self.stores.present() for each in store.fingerprints}
+        self._once = {digest: held for digest, held in self._once.items() if held[1].fingerprints <= trusted}
+        roots = self._roots.get(authority, set())
+        return [held for held in self._once.values() if held[1].fingerprints & roots]
+
+    def _judge(self, where: Place, chain: Chain, place: Place, store: Store, *, once: bool = False) -> None:
+        now, pair = self.seen.wall, (chain.digest, store.digest, once)
         if self._good.get(pair, 0.0) > now or now >= chain.not_after.timestamp() - LAST_SECOND:
             return
         said = self.judge.wrong(chain, store, now)
         if said:
             raise Violation(self._told(where, chain, place, store, said))
+        if not once and chain.bare != chain.tail and (early := self.judge.wrong(chain, store, now, bare=True)):
+            raise Violation("signed before the root was trusted: " + self._told(where, chain, place, store, early))
         ends = [each.timestamp() for each in (*store.ends, chain.tail_ends, chain.not_after)]
         self._good[pair] = min((end for end in ends if end > now), default=now)
 

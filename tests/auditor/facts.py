@@ -8,6 +8,7 @@ from hashlib import sha256
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from tests.auditor.access import Object
 
@@ -19,11 +20,12 @@ PURPOSES = {ExtendedKeyUsageOID.SERVER_AUTH: "sslserver", ExtendedKeyUsageOID.CL
 
 @dataclass(frozen=True)
 class Chain:
-    """What a server sends: the leaf, and what it sends after it."""
+    """What a server sends: the leaf, and what it sends after it; `bare` is that without the bridge to an older root."""
 
     authority: str
     leaf: bytes
     tail: bytes
+    bare: bytes
     purposes: tuple[str, ...]
     not_after: datetime
     tail_ends: datetime
@@ -68,15 +70,21 @@ def chain(obj: Object) -> Chain:
     if not parts:
         raise ValueError("tls.crt holds no certificate")
     leaf, *tail = [x509.load_pem_x509_certificate(part) for part in parts]
+    trusted = {_key(x509.load_pem_x509_certificate(part)) for part in PEM.findall(entries(obj)["ca.crt"])}
     return Chain(
         authority=label(obj, "authority"),
         leaf=parts[0],
         tail=b"\n".join(parts[1:]),
+        bare=b"\n".join(pem for pem, each in zip(parts[1:], tail, strict=True) if _key(each) not in trusted),
         purposes=_purposes(leaf),
         not_after=leaf.not_valid_after_utc,
         tail_ends=min((each.not_valid_after_utc for each in tail), default=leaf.not_valid_after_utc),
         digest=sha256(b"\n".join(parts)).hexdigest()[:16],
     )
+
+
+def _key(certificate: x509.Certificate) -> bytes:
+    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _purposes(leaf: x509.Certificate) -> tuple[str, ...]:

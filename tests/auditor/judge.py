@@ -18,15 +18,16 @@ class Judge:
         """Remove the files."""
         self._folder.cleanup()
 
-    def wrong(self, chain: Chain, store: Store, at: float) -> str:
-        """Why openssl refuses the chain at a time (Unix seconds), "" when it takes it."""
-        said = (self._verify(chain, store, purpose, at) for purpose in chain.purposes or ("any",))
+    def wrong(self, chain: Chain, store: Store, at: float, *, bare: bool = False) -> str:
+        """Why openssl refuses the chain at a time (Unix seconds), "" when it takes it; `bare`: without the bridge."""
+        tail = chain.bare if bare else chain.tail
+        said = (self._verify(chain, tail, store, purpose, at) for purpose in chain.purposes or ("any",))
         return "; ".join(each for each in said if each)
 
-    def _verify(self, chain: Chain, store: Store, purpose: str, at: float) -> str:
+    def _verify(self, chain: Chain, tail: bytes, store: Store, purpose: str, at: float) -> str:
         self.verifications += 1
         trust = ["-no-CApath", "-no-CAstore", "-CAfile", self._file(f"store-{store.digest}", store.roots)]
-        untrusted = ["-untrusted", self._file(f"tail-{chain.digest}", chain.tail)] if chain.tail else []
+        untrusted = ["-untrusted", self._file(f"tail-{chain.digest}-{len(tail)}", tail)] if tail else []
         leaf = self._file(f"leaf-{chain.digest}", chain.leaf)
         options = ["-x509_strict", "-purpose", purpose, "-attime", str(int(at))]
         done = subprocess.run(

@@ -15,7 +15,7 @@ from tests.auditor.beside import Beside
 from tests.scenarios.behind import stage
 from tests.scenarios.proxy import Blow, Proxy
 from tests.support.operator import Operator, Site, awaited
-from tests.support.rotation import Rotation, seen
+from tests.support.rotation import READ_ONCE, Rotation, seen
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(0)]
 
@@ -62,7 +62,7 @@ def _rotated(site: Site, proxy: Proxy, operator: Target, case: Rotation, at: int
     operator.start()
     case.begin(namespaces=3, certificates=2, leaf=LEAF, rotation=TIMES)
     mark = site.audit.mark()
-    with Beside(site.plane.kubeconfig, "--lag=1.2", f"--authority={case.name}") as auditor:
+    with Beside(site.plane.kubeconfig, "--lag=1.2", READ_ONCE, f"--authority={case.name}") as auditor:
         proxy.arm(Blow(operator.pid, at, answer_lost) if at else None)
         case.annotate(rotate=f"crash {at}")
         if at:

@@ -8,7 +8,7 @@ import pytest
 from tests.auditor.beside import Beside
 from tests.scenarios.meddling import restored
 from tests.support.operator import Object, Operator, Site, awaited
-from tests.support.rotation import LAG, Rotation, seen, steadily
+from tests.support.rotation import LAG, READ_ONCE, Rotation, seen, steadily
 
 from anchorline.lab import ControlPlane
 
@@ -70,7 +70,7 @@ def operators(site: Site) -> Iterator[tuple[Operator, Operator]]:
 
 def test_rotations_outlive_every_trouble(site: Site, operators: tuple[Operator, Operator]) -> None:
     held = Held(site)
-    with ExitStack() as stack, Beside(site.plane.kubeconfig, LAG) as auditor:
+    with ExitStack() as stack, Beside(site.plane.kubeconfig, LAG, READ_ONCE) as auditor:
         held.begin(stack)
         for trouble in (_away, _killed_before_another, _stands_still, _cluster_breaks, _restored_from_a_backup):
             trouble(held, *operators)

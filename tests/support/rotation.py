@@ -16,6 +16,7 @@ T = TypeVar("T")
 # Short times: a leaf of 30 s is the shortest that the API takes, and an old root waits for its last one.
 QUICK = {"propagation": "2s", "reissueOver": "1s", "overlap": "1s", "waitForPods": False}
 LAG = "--lag=1.5"
+READ_ONCE = "--read-once"
 WHOLE_SECONDS = 150.0
 LOOK_SECONDS = 0.25
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from tests.auditor.beside import Beside
+from tests.support.rotation import READ_ONCE
 from tests.traffic.run import LAG, Run
 from tests.traffic.stage import operated
 
@@ -21,7 +22,7 @@ def main() -> int:
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="soak-") as name, operated(Path(name)) as site, ExitStack() as stack:
         run = Run(site, Path(name), stack).begin()
-        with Beside(site.plane.kubeconfig, LAG) as auditor:
+        with Beside(site.plane.kubeconfig, LAG, READ_ONCE) as auditor:
             _soak(run, wanted)
             print(run.end())
             print(f"{run.rotations} rotations; auditor: {auditor.silent()}", flush=True)

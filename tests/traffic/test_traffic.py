@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.auditor.beside import Beside
+from tests.support.rotation import READ_ONCE
 from tests.traffic.run import LAG, Run
 from tests.traffic.stage import operated
 
@@ -23,7 +24,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
 
 def test_no_handshake_fails_while_roots_are_replaced(run: Run) -> None:
-    with Beside(run.site.plane.kubeconfig, LAG) as auditor:
+    with Beside(run.site.plane.kubeconfig, LAG, READ_ONCE) as auditor:
         run.for_seconds(3)
         while run.rotations < ROTATIONS or (run.tally.total < HANDSHAKES and run.rotations < AT_MOST_ROTATIONS):
             seconds = run.rotate()
