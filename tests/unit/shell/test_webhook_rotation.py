@@ -5,6 +5,7 @@ import contextlib
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -187,4 +188,5 @@ class Rotation(RuleBasedStateMachine):
 
 
 TestRotation = Rotation.TestCase
-TestRotation.settings = settings(max_examples=12, stateful_step_count=30, deadline=None)
+TestRotation.settings = settings(max_examples=4, stateful_step_count=15, deadline=None)
+TestRotation.pytestmark = [pytest.mark.timeout(1200)]  # type: ignore[attr-defined]
