@@ -54,6 +54,7 @@ class Audit:
     _asked: dict[str, set[str]] = field(default_factory=dict)
     _good: dict[tuple[str, str, bool], float] = field(default_factory=dict)
     _once: dict[str, tuple[Place, Store]] = field(default_factory=dict)
+    _live: dict[Place, frozenset[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.chains, self.stores = Ledger(self.lag), Ledger(self.lag)
@@ -93,8 +94,9 @@ class Audit:
 
     def _secret(self, name: Name, obj: Object | None) -> None:
         place = ("Secret", *name)
+        self._live.pop(place, None)
         if obj is not None and facts.label(obj, "role") in {"root", "retired"}:
-            self._authority(obj)
+            self._authority(place, obj)
         if obj is None or facts.label(obj, "role") != "leaf" or not self._wanted(facts.label(obj, "authority")):
             self._leaf(place, None, None)
         elif self._untouched(obj, "tls.crt", "tls.key", "ca.crt"):
@@ -110,11 +112,13 @@ class Audit:
     def _wanted(self, authority: str) -> bool:
         return authority not in self.besides and self.authority in {"", authority}
 
-    def _authority(self, obj: Object) -> None:
+    def _authority(self, place: Place, obj: Object) -> None:
         """Remember which roots are a CA's; a store that turns out to be this CA's is judged from now on."""
-        authority = facts.label(obj, "authority")
+        authority, roots = facts.label(obj, "authority"), facts.store(facts.entries(obj).get("tls.crt", b""))
+        if facts.label(obj, "role") == "root":
+            self._live[place] = roots.fingerprints
         if self._wanted(authority):
-            self._learn(authority, facts.store(facts.entries(obj).get("tls.crt", b"")).fingerprints)
+            self._learn(authority, roots.fingerprints)
 
     def _learn(self, authority: str, roots: frozenset[str]) -> None:
         if not roots <= self._roots.setdefault(authority, set()):
@@ -164,7 +168,7 @@ class Audit:
 
     def _held_by_old_processes(self, authority: str) -> list[tuple[Place, Store]]:
         """Trust that was read once: of this CA alone, and with no root in it that is retired."""
-        trusted = {each for _, store in self.stores.present() for each in store.fingerprints}
+        trusted = {each for roots in self._live.values() for each in roots}
         self._once = {digest: held for digest, held in self._once.items() if held[1].fingerprints <= trusted}
         roots = self._roots.get(authority, set())
         return [held for held in self._once.values() if held[1].fingerprints & roots]

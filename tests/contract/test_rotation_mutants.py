@@ -20,7 +20,7 @@ CAUGHT = {
     "serves_no_bridge": "unable to get",
     "drops_the_old_root_early": "unable to get",
 }
-TIMES = {"propagation": "2s", "reissueOver": "3s"}
+TIMES = {"propagation": "2s", "reissueOver": "0s"}
 
 
 @contextmanager

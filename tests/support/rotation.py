@@ -88,9 +88,10 @@ class Rotation:
             self.certificate(name, f"web{number}")
         return name
 
-    def certificate(self, namespace: str, name: str) -> None:
+    def certificate(self, namespace: str, name: str, **more: Any) -> None:
         """Create a Certificate."""
-        spec = {"caRef": {"name": self.name}, "secretName": f"{name}-tls", "dnsNames": [f"{name}.{namespace}.svc"]}
+        host = f"{name}.{namespace}.svc"
+        spec = {"caRef": {"name": self.name}, "secretName": f"{name}-tls", "dnsNames": [host], **more}
         self.api.create({"kind": "Certificate", "metadata": {"name": name, "namespace": namespace}, "spec": spec})
 
     def end(self) -> None:
