@@ -56,13 +56,14 @@ def _whole(case: Rotation, namespace: str) -> bool:
 @scenario
 def authority_secrets_are_deleted(site: Site) -> None:
     """A CA whose root is gone stops and says so; nothing is made in its place; back from a backup, it goes on."""
-    with rotation(site, rotation={"reissueOver": "5s"}) as case:
+    with rotation(site, rotation={"reissueOver": "5s", "overlap": "1h"}) as case:
         case.annotate(rotate="lost and found")
         for phases in PHASES:
             case.until(phases)
             seen(lambda: all(len(case.store(each)) == 2 for each in case.namespaces), "both roots in every store")
             for generation in (2, 1):
                 _lose_and_find(case, f"{case.name}-root-{generation}")
+        case.put(rotation={"overlap": "1s"})
         case.ended()
         assert set(case.phases) == {1, 2}
 
