@@ -3,12 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -m
 
-.PHONY: demo test trouble check contract judges bench traffic soak crds format clean image e2e
+.PHONY: demo test trouble check static proof deep contract judges bench traffic soak crds format clean image e2e
 
 demo: .venv/ready ## the whole story, on a control plane of this machine (or KUBECONFIG)
 	$(BIN)/anchorline demo $(ARGS)
 
-test: .venv/ready check ## everything
+test: .venv/ready check deep ## everything
 	$(RUN) pytest tests/chart tests/judges tests/contract $(APART:%=--ignore=tests/contract/%) $(ARGS)
 
 # Long, and not yet watched often enough to stand in the way of a change.
@@ -17,13 +17,21 @@ trouble: .venv/ready ## a rotation held in each phase while everything breaks; o
 	$(RUN) pytest $(APART:%=tests/contract/%) tests/traffic $(ARGS)
 
 check: .venv/ready ## before each commit: format, lint, types, import contracts, generated files, unit and property tests
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target static proof
+
+static: .venv/ready
 	$(BIN)/ruff format --check operator tests
 	$(BIN)/ruff check operator tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/anchorline crds --check crds
 	$(BIN)/anchorline crds --check charts/anchorline/crds-generated
-	$(RUN) pytest tests/unit tests/property -q -n 2 --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=100
+
+proof: .venv/ready
+	$(RUN) pytest tests/unit tests/property -q -n 2 --dist worksteal --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=100
+
+deep: .venv/ready ## the properties, the model of a rotation among them, on many more examples
+	ANCHORLINE_MODEL=deep $(RUN) pytest tests/property -q -n 2 --dist worksteal
 
 contract: .venv/ready ## tests on a real kube-apiserver
 	$(RUN) pytest tests/contract $(ARGS)

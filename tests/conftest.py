@@ -1,11 +1,19 @@
-"""Settings of Hypothesis for all tests: no timing decides, and CI tries the same examples each time."""
+"""Settings for all tests.
+
+Hypothesis: no timing decides, and CI tries the same examples each time. Coverage: it is asked of the pure rooms, and
+tracing makes a test twice as slow, so it is traced where those rooms' own tests run.
+"""
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+from tests.support.depth import examples
 
 settings.register_profile(
     "house",
+    max_examples=examples(),
     deadline=None,
     # Machines are shared: how long it takes to think up an example says nothing about the code.
     suppress_health_check=[HealthCheck.too_slow],
@@ -13,3 +21,12 @@ settings.register_profile(
     derandomize=bool(os.environ.get("CI")),
 )
 settings.load_profile("house")
+
+HERE = Path(__file__).parent
+ELSEWHERE = tuple(HERE / "unit" / room for room in ("kube", "shell", "lab", "cli"))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests of the rooms that do I/O are not traced: the pure ones are covered by tests of their own."""
+    if any(item.path.is_relative_to(room) for room in ELSEWHERE):
+        item.add_marker(pytest.mark.no_cover)

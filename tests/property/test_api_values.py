@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anchorline.api import codec
@@ -144,7 +144,6 @@ STATUSES = {cls: values(cls) for cls in (PrivateCAStatus, CertificateStatus)}
 
 
 @given(st.one_of(*SPECS.values(), *STATUSES.values()))
-@settings(deadline=None, max_examples=200)
 def test_what_is_written_is_read_again_as_it_was(value: Any) -> None:
     assert codec.decode(type(value), codec.encode(value)) == value
 

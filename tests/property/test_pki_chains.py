@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.x509 import verification
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.certificates import NOW, YEAR, a_bridge, a_root, an_intermediate, key_of
 
@@ -31,7 +31,6 @@ def _host(name: str) -> str:
 
 
 @given(kind=KINDS, leaf_kind=KINDS, names=NAMES, ips=IPS, serial=SERIALS, usages=USAGES, duration=DURATIONS)
-@settings(deadline=None, max_examples=60)
 def test_an_issued_chain_verifies_under_both_verifiers(
     kind: str,
     leaf_kind: str,
@@ -64,7 +63,6 @@ def test_an_issued_chain_verifies_under_both_verifiers(
 
 
 @given(moment=MOMENTS, duration=DURATIONS)
-@settings(deadline=None)
 def test_a_leaf_never_outlives_its_issuer(moment: datetime, duration: timedelta) -> None:
     issuer = an_intermediate(a_root()).certificate
     try:
@@ -80,7 +78,6 @@ def test_a_leaf_never_outlives_its_issuer(moment: datetime, duration: timedelta)
 
 
 @given(st.permutations(range(3)), st.sets(st.sampled_from(["old", "new"]), min_size=1))
-@settings(deadline=None)
 def test_the_bridge_holds_in_any_order_for_any_roots(order: list[int], trusted: set[str]) -> None:
     bridge = a_bridge()
     others = [bridge.intermediate, bridge.cross, bridge.new]

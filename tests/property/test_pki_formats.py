@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.certificates import DAY, NOW, a_bridge, a_chain, a_root, ec_key
+from tests.support.depth import examples
 
 from anchorline import pki
 from anchorline.errors import CorruptMaterial, InvalidSpec
@@ -25,7 +26,7 @@ def _mutated(mutations: list[tuple[int, int, bytes]]) -> bytes:
 
 
 @given(st.one_of(st.binary(max_size=2000), MUTATIONS.map(_mutated)))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=examples(100))
 @pytest.mark.filterwarnings("ignore")
 def test_pem_of_arbitrary_bytes_raises_nothing_but_corrupt_material(data: bytes) -> None:
     try:
@@ -36,7 +37,7 @@ def test_pem_of_arbitrary_bytes_raises_nothing_but_corrupt_material(data: bytes)
 
 
 @given(DER_MUTATIONS)
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=examples(100))
 @pytest.mark.filterwarnings("ignore")
 def test_whatever_der_is_accepted_can_be_read_whole(mutations: list[tuple[int, int]]) -> None:
     der = bytearray(BRIDGE.intermediate.der)
@@ -53,7 +54,6 @@ def test_whatever_der_is_accepted_can_be_read_whole(mutations: list[tuple[int, i
 
 
 @given(st.lists(st.sampled_from(ROOTS)), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_a_bundle_does_not_depend_on_order_or_repetition(roots: list[pki.Certificate], random: object) -> None:
     bundle = pki.TrustBundle.of(roots, now=NOW)
     shuffled = list(roots)

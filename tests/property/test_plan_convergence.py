@@ -1,8 +1,9 @@
 """Convergence: whatever happens, and wherever the operator dies, the cluster ends where nothing is left to do."""
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.builders import a_certificate
+from tests.support.depth import examples
 from tests.support.simulation import World
 from tests.support.worlds import Event, accidents, events, worlds
 
@@ -10,7 +11,7 @@ from anchorline.api import naming
 from anchorline.api.meta import ObjectKey
 from anchorline.plan.actions import IssueLeaf
 
-PATIENT = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PATIENT = settings(max_examples=examples(12))
 
 
 def settle_with_crashes(world: World, crashes: list[int]) -> World:

@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import builders
 from tests.support.builders import a_certificate, a_namespace, a_private_ca
 from tests.support.certificates import NOW
+from tests.support.depth import examples
 from tests.support.simulation import World, settled
 
 from anchorline.api import codec, naming
@@ -19,8 +20,8 @@ from anchorline.plan import policy
 from anchorline.plan.leaf_request import leaf_request
 from anchorline.plan.world import NamespaceSeen
 
-QUICK = settings(deadline=None, max_examples=150)
-PATIENT = settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=examples(60))
+PATIENT = settings(max_examples=examples(12))
 
 DOMAIN = "cluster.local"
 # Words that mean something in a cluster's names are the likely mistakes.

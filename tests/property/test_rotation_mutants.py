@@ -22,6 +22,7 @@ from tests.support.rotation_model_story import (
 from anchorline.api import naming
 from anchorline.api.meta import ObjectKey
 
+pytestmark = pytest.mark.no_cover
 Story = Callable[[], object]
 CA, SHOP = ObjectKey("PrivateCA", "", "internal"), ObjectKey("Namespace", "", "shop")
 TURN = {"propagation": "10m", "reissueOver": "10m", "overlap": "1h"}

@@ -1,11 +1,11 @@
 """The API server in memory, as far as plans meet it: versions, conflicts, immutable Secrets, garbage collection."""
 
-import copy
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+import orjson
 
 from anchorline.api import codec
 from anchorline.api.meta import ObjectKey
@@ -26,6 +26,12 @@ def key_of(obj: Object) -> ObjectKey:
     return ObjectKey(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
 
 
+def copied(obj: Object) -> Object:
+    """As a wire does it: plain JSON, and nobody else's."""
+    same: Object = orjson.loads(orjson.dumps(obj))
+    return same
+
+
 @dataclass
 class ApiServer:
     """Objects by key, with what a real server does to them; what it returns is never the object that it keeps."""
@@ -36,7 +42,12 @@ class ApiServer:
 
     def find(self, key: ObjectKey) -> Object | None:
         """One object, None when it does not exist."""
-        return copy.deepcopy(self.objects.get(key))
+        found = self.objects.get(key)
+        return None if found is None else copied(found)
+
+    def peek(self, key: ObjectKey) -> Object | None:
+        """One object, to read only; None when it does not exist."""
+        return self.objects.get(key)
 
     def get(self, key: ObjectKey) -> Object:
         """One object; Refused when it does not exist."""
@@ -90,7 +101,7 @@ class ApiServer:
     def _update(self, key: ObjectKey, obj: Object) -> Object:
         old = self.objects[key]
         if old == obj:
-            return copy.deepcopy(old)
+            return copied(old)
         changed = old.get("spec") != obj.get("spec")
         generation = old["metadata"]["generation"] + (1 if changed else 0)
         return self._keep(key, {**obj, "metadata": {**obj["metadata"], "generation": generation}})
@@ -99,6 +110,5 @@ class ApiServer:
         self.versions += 1
         self.writes.append(key)
         obj["metadata"]["resourceVersion"] = str(self.versions)
-        # As a wire does it: what is kept is plain JSON, and nobody else's.
-        self.objects[key] = json.loads(json.dumps(obj))
-        return copy.deepcopy(self.objects[key])
+        self.objects[key] = copied(obj)
+        return copied(self.objects[key])

@@ -4,11 +4,11 @@ What is seen goes through the operator's own projections (`kube.views`, `kube.ma
 `simulation`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.support import certificates
 from tests.support.apiserver import ApiServer, Object, key_of
@@ -16,6 +16,7 @@ from tests.support.builders import OPERATOR_NAMESPACE, a_pod
 
 from anchorline import pki
 from anchorline.api import codec, naming
+from anchorline.api.certificate import Certificate
 from anchorline.api.meta import ObjectKey
 from anchorline.api.privateca import PrivateCA, RootSource
 from anchorline.kube import objects, views
@@ -39,6 +40,8 @@ from anchorline.plan.world import (
     TrustSeen,
 )
 
+T = TypeVar("T")
+
 
 @cache
 def public_roots() -> PublicRoots:
@@ -54,14 +57,14 @@ class Cluster:
     now: datetime = certificates.NOW
     cluster_domain: str = "cluster.local"
     api: ApiServer = field(default_factory=ApiServer)
-    views_kept: dict[str, Any] = field(default_factory=dict)
+    views_kept: dict[Any, Any] = field(default_factory=dict)
 
     # ---- what users and the cluster do
 
     def put(self, *given: Object) -> None:
         """Create objects, or change the spec, data, labels and annotations of those that exist."""
         for obj in given:
-            if self.api.find(key_of(obj)) is None:
+            if self.api.peek(key_of(obj)) is None:
                 self.api.create(obj, self.now)
             else:
                 self.api.edit(key_of(obj), lambda there, obj=obj: _merge(there, obj))  # type: ignore[misc]
@@ -95,20 +98,28 @@ class Cluster:
 
     def view(self, obj: Object, project: Callable[[Object], Any]) -> Any:
         """A projection of an object, worked out once a version."""
-        version = f"{project.__name__} {obj['metadata']['resourceVersion']}"
+        version = project, obj["metadata"]["resourceVersion"]
         if version not in self.views_kept:
             self.views_kept[version] = project(obj)
         return self.views_kept[version]
 
-    def secrets(self, space: str | None = None) -> Iterator[Any]:
+    def once(self, what: str, work: Callable[[], T]) -> T:
+        """Something that follows from the objects alone, worked out once between two writes."""
+        kept = self.views_kept.get(what)
+        if kept is None or kept[0] != len(self.api.writes):
+            kept = self.views_kept[what] = len(self.api.writes), work()
+        found: T = kept[1]
+        return found
+
+    def secrets(self, space: str | None = None) -> tuple[tuple[ObjectKey, Any], ...]:
         """Views of the Secrets that carry our label, with their objects' keys."""
-        for obj in self.api.list("Secret", space):
-            if (obj["metadata"].get("labels") or {}).get(naming.MANAGED_LABEL) == naming.MANAGED:
-                yield key_of(obj), self.view(obj, views.secret_view)
+        mine = (obj for obj in self.api.list("Secret", space) if _ours(obj))
+        seen = ((key_of(obj), self.view(obj, views.secret_view)) for obj in mine)
+        return self.once(f"Secrets of {space}", lambda: tuple(seen))
 
     def private_cas(self) -> tuple[PrivateCA, ...]:
         """All PrivateCAs."""
-        return tuple(self.view(obj, _private_ca) for obj in self.api.list("PrivateCA"))
+        return self.once("PrivateCAs", lambda: tuple(self.view(obj, _private_ca) for obj in self.api.list("PrivateCA")))
 
     def private_ca(self, name: str) -> PrivateCA | None:
         """One PrivateCA."""
@@ -117,11 +128,14 @@ class Cluster:
     def brought(self, ca: PrivateCA | None) -> BroughtSecret | None:
         if ca is None or ca.spec.root.source is not RootSource.SECRET or ca.spec.root.secret_name is None:
             return None
-        obj = self.api.find(ObjectKey("Secret", OPERATOR_NAMESPACE, ca.spec.root.secret_name))
+        obj = self.api.peek(ObjectKey("Secret", OPERATOR_NAMESPACE, ca.spec.root.secret_name))
         return None if obj is None else self.view(obj, brought_secret)
 
     def material(self, name: str) -> Material:
         """The Secrets of one authority."""
+        return self.once(f"material of {name}", lambda: self._material(name))
+
+    def _material(self, name: str) -> Material:
         mine = (
             view
             for _, view in self.secrets(OPERATOR_NAMESPACE)
@@ -167,6 +181,9 @@ class Cluster:
 
     def asking(self, ca: PrivateCA) -> tuple[NamespaceSeen, ...]:
         """Namespaces that should have the roots of a CA."""
+        return self.once(f"asking for {ca.metadata.name}", lambda: self._asking(ca))
+
+    def _asking(self, ca: PrivateCA) -> tuple[NamespaceSeen, ...]:
         found = (self.view(obj, views.namespace_view) for obj in self.api.list("Namespace"))
         return tuple(each for each in found if not each.deleting and _asks(each, ca))
 
@@ -183,7 +200,7 @@ class Cluster:
 
     def observe_certificate(self, space: str, name: str) -> CertificateSeen | None:
         """One Certificate with everything that its plan needs."""
-        obj = self.api.find(ObjectKey("Certificate", space, name))
+        obj = self.api.peek(ObjectKey("Certificate", space, name))
         if obj is None:
             return None
         resource = self.view(obj, views.certificate_view)
@@ -201,14 +218,19 @@ class Cluster:
     def leaf(self, space: str, name: str) -> LeafSecret | ForeignObject | None:
         """The Secret of a leaf."""
         key = ObjectKey("Secret", space, name)
-        obj = self.api.find(key)
+        obj = self.api.peek(key)
         if obj is not None and not _ours(obj):
             return ForeignObject(found=str(key))
         view = self.view(obj, views.secret_view) if obj is not None else None
         return view if isinstance(view, LeafSecret) else None
 
+    def certificates(self) -> tuple[Certificate, ...]:
+        """All Certificates."""
+        seen = (self.view(obj, views.certificate_view) for obj in self.api.list("Certificate"))
+        return self.once("Certificates", lambda: tuple(seen))
+
     def _rival(self, resource: Any) -> str:
-        found = [self.view(obj, views.certificate_view) for obj in self.api.list("Certificate")]
+        found = self.certificates()
         meta, wanted = resource.metadata, resource.spec.secret_name
         claims = [
             (each.metadata.created, each.metadata.uid, each.metadata.name)
@@ -220,14 +242,14 @@ class Cluster:
 
     def namespace_seen(self, name: str) -> NamespaceSeen:
         """A namespace's own words; an unknown one has none."""
-        obj = self.api.find(ObjectKey("Namespace", "", name))
+        obj = self.api.peek(ObjectKey("Namespace", "", name))
         found: NamespaceSeen = self.view(obj, views.namespace_view) if obj else NamespaceSeen(name=name)
         return found
 
     def store(self, space: str) -> StoreSeen | ForeignObject | None:
         """The trust store of a namespace."""
         key = ObjectKey("ConfigMap", space, naming.TRUST_STORE)
-        obj = self.api.find(key)
+        obj = self.api.peek(key)
         if obj is None:
             return None
         seen: StoreSeen = self.view(obj, views.store_view)
@@ -235,7 +257,7 @@ class Cluster:
 
     def observe_namespace(self, name: str) -> TrustSeen | None:
         """One namespace with the CAs that matter to it."""
-        if self.api.find(ObjectKey("Namespace", "", name)) is None:
+        if self.api.peek(ObjectKey("Namespace", "", name)) is None:
             return None
         seen = self.namespace_seen(name)
         named = naming.trusted_names(seen.annotation(naming.TRUST))

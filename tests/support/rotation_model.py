@@ -183,6 +183,14 @@ class RotationWorld(World):
         ca, material = self.private_ca(name), self.material(name)
         return trouble(material) is not None or (ca is not None and lost(ca, material) is not None)
 
+    def untold_roots(self) -> set[str]:
+        """Secrets of roots that no status tells of: they are new, or an old status came back."""
+        told = {(ca.metadata.name, each.number) for ca in self.private_cas() for each in ca.status.generations}
+        found = (
+            (ca.metadata.name, root) for ca in self.private_cas() for root in self.material(ca.metadata.name).roots
+        )
+        return {root.secret for name, root in found if (name, root.generation) not in told}
+
     # ---- judging an action
 
     def _judge_action(self, action: Action) -> None:
@@ -219,8 +227,7 @@ class RotationWorld(World):
 
     def live(self, ca: str) -> Iterator[tuple[str, str]]:
         """Secrets of Certificates that live, which hold what was issued for them."""
-        for obj in self.api.list("Certificate"):
-            resource = self.view(obj, views.certificate_view)
+        for resource in self.certificates():
             name = resource.metadata.namespace, resource.spec.secret_name
             found = self.api.objects.get(ObjectKey("Secret", *name))
             leaf = self.view(found, views.secret_view) if found is not None else None

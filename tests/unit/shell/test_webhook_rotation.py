@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.support.depth import examples
 from tests.unit.shell.test_webhook_process import DICE, SmallCluster, Time
 
 from anchorline.api import naming
@@ -188,5 +189,5 @@ class Rotation(RuleBasedStateMachine):
 
 
 TestRotation = Rotation.TestCase
-TestRotation.settings = settings(max_examples=4, stateful_step_count=15, deadline=None)
+TestRotation.settings = settings(max_examples=examples(4), stateful_step_count=15)
 TestRotation.pytestmark = [pytest.mark.timeout(1200)]  # type: ignore[attr-defined]
