@@ -26,6 +26,7 @@ class Reason(StrEnum):
     CONFIG_MAP_NOT_OURS = "ConfigMapNotOurs"
     TRUST_FORMAT_UNKNOWN = "TrustFormatUnknown"
     TRUST_STORE_TOO_LARGE = "TrustStoreTooLarge"
+    PODS_WITHOUT_TRUST = "PodsWithoutTrust"
     CLUSTER_ERROR = "ClusterError"
     CONFLICT = "Conflict"
     FORBIDDEN = "Forbidden"

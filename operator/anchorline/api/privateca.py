@@ -225,6 +225,14 @@ class GenerationStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PodsWithoutTrust:
+    """Pods that were created without the trust store of their namespace, as the webhook was away."""
+
+    count: Annotated[int, "How many there are.", schema(minimum=1)]
+    pods: Annotated[tuple[str, ...], "Some of them, as NAMESPACE/NAME."] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateCAStatus:
     """Observed state of a PrivateCA."""
 
@@ -241,6 +249,10 @@ class PrivateCAStatus:
     ] = ()
     intermediate_not_after: Annotated[datetime | None, "End of the signing intermediate's validity."] = None
     public_roots: Annotated[str, "Source and version of the public roots in the trust stores."] = ""
+    pods_without_trust: Annotated[
+        PodsWithoutTrust | None,
+        "Pods in namespaces that ask for these roots, and that were created without them; restart them.",
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

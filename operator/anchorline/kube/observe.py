@@ -75,10 +75,17 @@ class Observer:
             material=material,
             stores=self.stores(material, asking, now),
             rotation=rotation,
+            overlooked=self._overlooked(asking),
             foreign=await self._foreign_authority(name),
             public_roots=self.world.public.version,
             cluster_domain=self.world.surroundings.cluster_domain,
         )
+
+    def _overlooked(self, asking: tuple[NamespaceSeen, ...]) -> tuple[str, ...] | None:
+        known = self.world.overlooked
+        if known is None:
+            return None
+        return tuple(f"{each.name}/{pod}" for each in asking for pod in known.get(each.name, ()))
 
     async def _foreign_authority(self, name: str) -> str:
         """A Secret in the place of one of this authority's that is not marked as ours."""
@@ -171,6 +178,7 @@ class Observer:
             authorities=authorities,
             store=store,
             injected_pods=injected,
+            overlooked=(self.world.overlooked or {}).get(name, ()),
             public_digest=self.world.public.digest,
             public_size=len(self.world.public.pem),
         )

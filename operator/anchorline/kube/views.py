@@ -17,6 +17,7 @@ from anchorline.pki import Certificate, KeySpec, PrivateKey, TrustBundle, decode
 from anchorline.plan.trust import store_digest
 from anchorline.plan.world import LeafSecret, NamespaceSeen, StoreSeen
 
+_LABEL_FIELD = f"f:{naming.TRUST}"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -234,7 +235,19 @@ def namespace_view(obj: Mapping[str, Any]) -> NamespaceSeen:
         labels=pairs(meta.get("labels")),
         annotations=pairs(meta.get("annotations")),
         deleting="deletionTimestamp" in meta,
+        labelled_since=_labelled_since(meta),
     )
+
+
+def _labelled_since(meta: Mapping[str, Any]) -> datetime | None:
+    """Since when our label has its value: what the API server keeps of each writer of it, in whole seconds."""
+    found = (
+        entry["time"]
+        for entry in meta.get("managedFields") or ()
+        if _LABEL_FIELD in ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:labels", ())
+        and "time" in entry
+    )
+    return min(map(times.parse_time, found), default=None)
 
 
 def certificate_view(obj: Mapping[str, Any]) -> CertificateResource:

@@ -43,6 +43,8 @@ class World:
         self.foreign: set[ObjectKey] = set()
         # What the last look at each CA's rotation found.
         self.rotations: dict[str, RotationSeen] = {}
+        # Pods that were created without trust, by namespace, as the last look found them; None before the first.
+        self.overlooked: dict[str, tuple[str, ...]] | None = None
         # When a root was last seen to come into, or to leave, a file that may be mounted: monotonic seconds.
         self.trust_changed: dict[str, float] = {}
         # What ca.crt of leaf Secrets held that were deleted: pods that mount one read on in what comes in its place.

@@ -3,12 +3,13 @@
 from datetime import datetime
 
 from anchorline.api.meta import Condition, ObjectKey
-from anchorline.api.privateca import GenerationStatus, Phase, PrivateCAStatus
+from anchorline.api.privateca import GenerationStatus, Phase, PodsWithoutTrust, PrivateCAStatus
 from anchorline.errors import Reason
 from anchorline.pki import Certificate
 from anchorline.plan.actions import Action, Emit, Plan, SetStatus
 from anchorline.plan.authority import newest, signing_root
 from anchorline.plan.findings import Finding, Waiting, condition, settled
+from anchorline.plan.overlooked import sentence, summary
 from anchorline.plan.rotation import queued
 from anchorline.plan.world import AuthoritySeen, RetiredSeen, RootSeen
 
@@ -49,7 +50,13 @@ def _status(seen: AuthoritySeen, found: Finding | None, now: datetime, waiting: 
         generations=_generations(seen, waiting),
         intermediate_not_after=signer.certificate.not_after if signer and signer.certificate else None,
         public_roots=seen.public_roots,
+        pods_without_trust=_overlooked(seen),
     )
+
+
+def _overlooked(seen: AuthoritySeen) -> PodsWithoutTrust | None:
+    """While nobody has looked, what was found by the last one who did: a restart writes nothing."""
+    return seen.resource.status.pods_without_trust if seen.overlooked is None else summary(seen.overlooked)
 
 
 def _ready(seen: AuthoritySeen, found: Finding | None, now: datetime) -> Condition:
@@ -80,7 +87,9 @@ def _distributed(seen: AuthoritySeen, generation: int) -> Condition:
             generation=generation,
         )
     if not stores.missing:
+        found = _overlooked(seen)
         message = f"all {stores.wanted} namespaces that ask have these roots"
+        message += f"; {sentence(found)}" if found else ""
         return condition("Distributed", ok=True, reason="Distributed", message=message, generation=generation)
     named = ", ".join(stores.missing[:NAMED_AT_MOST]) + (", ..." if len(stores.missing) > NAMED_AT_MOST else "")
     message = f"{len(stores.missing)} of {stores.wanted} namespaces do not have these roots yet: {named}"

@@ -13,6 +13,7 @@ from anchorline.api.meta import ObjectKey
 from anchorline.errors import Reason
 from anchorline.pki import TrustBundle
 from anchorline.plan.actions import Action, DeleteTrustStore, Emit, LabelNamespace, Plan, PutTrustStore
+from anchorline.plan.overlooked import NAMED_AT_MOST, named, running
 from anchorline.plan.world import ForeignObject, NamespaceSeen, StoreSeen, TrustedCA, TrustSeen
 
 COUNT_PODS_AGAIN = timedelta(seconds=30)
@@ -20,7 +21,6 @@ COUNT_PODS_OF_FORMATS_AGAIN = timedelta(minutes=5)
 LOOK_AT_FOREIGN_AGAIN = timedelta(minutes=1)
 # The API server's limit for what is in a ConfigMap, in bytes.
 MOST_BYTES = 1_048_576
-_NAMED_AT_MOST = 5
 
 
 def store_digest(private: TrustBundle, public_digest: str, formats: tuple[str, ...] = ()) -> str:
@@ -190,7 +190,7 @@ def _said(seen: TrustSeen, wanted: TrustBundle) -> tuple[Emit, ...]:
     known = {each.name: each for each in seen.authorities}
     notes = [_note(name, known.get(name)) for name in asks(seen)]
     if wanted:
-        notes += [_unknown_formats(seen), _too_large(seen, wanted)]
+        notes += [_unknown_formats(seen), _too_large(seen, wanted), _overlooked(seen)]
     return tuple(_event(seen, reason, note) for reason, note in filter(None, notes))
 
 
@@ -218,7 +218,7 @@ def _unknown_formats(seen: TrustSeen) -> tuple[Reason, str] | None:
     _, unknown = _formats(seen)
     if not unknown:
         return None
-    names = ", ".join(unknown[:_NAMED_AT_MOST]) + (", ..." if len(unknown) > _NAMED_AT_MOST else "")
+    names = named(unknown[:NAMED_AT_MOST], len(unknown))
     note = (
         f"annotation {naming.TRUST_FORMATS_ANNOTATION} names {names}, which Anchorline does not write: known are"
         f" {', '.join(naming.TRUST_FORMATS)}, and what else it names of these is written"
@@ -234,6 +234,17 @@ def _too_large(seen: TrustSeen, wanted: TrustBundle) -> tuple[Reason, str] | Non
         f" {seen.namespace.name} get none; trust fewer CAs there, or set {naming.PUBLIC_ROOTS_ANNOTATION}=false"
     )
     return Reason.TRUST_STORE_TOO_LARGE, note
+
+
+def _overlooked(seen: TrustSeen) -> tuple[Reason, str] | None:
+    count = len(seen.overlooked)
+    if not count:
+        return None
+    note = (
+        f"{running(count)} created without trust in namespace {seen.namespace.name}, as Anchorline's webhook was away;"
+        f" restart: {named(seen.overlooked[:NAMED_AT_MOST], count)}"
+    )
+    return Reason.PODS_WITHOUT_TRUST, note
 
 
 def _event(seen: TrustSeen, reason: Reason, note: str) -> Emit:

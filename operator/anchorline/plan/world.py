@@ -102,12 +102,17 @@ class RotationSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthoritySeen:
-    """One PrivateCA and its material."""
+    """One PrivateCA and its material.
+
+    `overlooked` names pods (`namespace/name`) that were created without the roots that their namespace asks for, None
+    while nobody has looked.
+    """
 
     resource: PrivateCA
     material: Material
     stores: StoreCount = StoreCount()
     rotation: RotationSeen = RotationSeen()
+    overlooked: tuple[str, ...] | None = None
     foreign: str = ""
     public_roots: str = ""
     cluster_domain: str = "cluster.local"
@@ -141,12 +146,13 @@ class ForeignObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceSeen:
-    """A namespace's own words."""
+    """A namespace's own words, and since when our label has said that its pods are injected."""
 
     name: str
     labels: tuple[tuple[str, str], ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
     deleting: bool = False
+    labelled_since: datetime | None = None
 
     def label(self, name: str) -> str | None:
         """Value of a label."""
@@ -155,6 +161,17 @@ class NamespaceSeen:
     def annotation(self, name: str) -> str | None:
         """Value of an annotation."""
         return dict(self.annotations).get(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodSeen:
+    """A pod without our label, as its metadata tells of it."""
+
+    namespace: str
+    name: str
+    uid: str
+    created: datetime
+    spared: bool = False  # opted out, static, or on its way out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,12 +247,16 @@ class TrustedCA:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustSeen:
-    """One namespace, what it asks for, and what it has. `public_size`: bytes of the public roots, as PEM."""
+    """One namespace, what it asks for, and what it has.
+
+    `public_size`: bytes of the public roots, as PEM. `overlooked`: names of its pods that were created without trust.
+    """
 
     namespace: NamespaceSeen
     authorities: tuple[TrustedCA, ...]
     store: StoreSeen | ForeignObject | None
     injected_pods: int | None = None
+    overlooked: tuple[str, ...] = ()
     public_digest: str = ""
     public_size: int = 0
 
@@ -252,6 +273,7 @@ __all__ = [
     "Material",
     "Metadata",
     "NamespaceSeen",
+    "PodSeen",
     "RetiredSeen",
     "RootSeen",
     "RotationSeen",

@@ -89,6 +89,11 @@ class _World(Collector):
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("anchorline_workqueue_depth", "Keys that wait or are worked on.", value=self._depth())
         yield GaugeMetricFamily("anchorline_trust_stores", "Trust stores that exist.", value=len(self._world.stores))
+        if self._world.overlooked is not None:
+            count = sum(map(len, self._world.overlooked.values()))
+            yield GaugeMetricFamily(
+                "anchorline_pods_without_trust", "Pods that were created while the webhook was away.", value=count
+            )
         yield from self._certificates()
         yield from self._authorities()
 

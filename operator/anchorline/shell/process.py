@@ -19,6 +19,7 @@ from anchorline.kube.observe import Observer
 from anchorline.kube.public_roots import public_roots
 from anchorline.kube.world import Surroundings, World
 from anchorline.shell import handlers, logs
+from anchorline.shell.census import Census
 from anchorline.shell.clock import Clock
 from anchorline.shell.health import Health
 from anchorline.shell.metrics import Metrics
@@ -76,6 +77,7 @@ class Operator:
         self.world = World(client, surroundings, public_roots(), self._queue.add)
         observer = Observer(self.world)
         self._nudger = Nudger(client) if settings.nudge_pods else None
+        self._census = Census(self.world, self._queue.add)
         self._restarter = Restarter(self.world, observer) if settings.restart_workloads else None
         applier = Applier(self.world, self._clock.now, settings.identity, metrics.issued)
         if self._nudger is not None:
@@ -162,7 +164,7 @@ class Operator:
         log.info("leading", extra={"identity": self._settings.identity})
         await self._sweep()
         async with asyncio.TaskGroup() as group:
-            for part in (self._nudger, self._restarter):
+            for part in (self._census, self._nudger, self._restarter):
                 if part is not None:
                     group.create_task(part.run())
             await self._queue.run(self._reconciler.reconcile, workers=self._settings.workers)
