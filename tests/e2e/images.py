@@ -3,10 +3,9 @@
 import platform
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
-from anchorline.lab import golang, image, imagebase, imagebuild, places
+from anchorline.lab import golang, image, imagebase, imagebuild, locks, places
 from anchorline.lab.node import debian
 
 CLIENTS = "anchorline.local/clients:1"
@@ -42,15 +41,18 @@ def clients() -> Path:
     base = imagebase.base(RUNTIMES)
     archive = places.cache() / "images" / "clients.tar"
     newest = max(path.stat().st_mtime for path in (*SOURCES.rglob("*"), base))
-    if archive.is_file() and archive.stat().st_mtime > newest:
-        return archive
-    with tempfile.TemporaryDirectory(dir=archive.parent) as scratch:
-        folder = Path(scratch)
+    with locks.held(archive.with_suffix(".lock"), "another process making the clients' image"):
+        if not archive.is_file() or archive.stat().st_mtime <= newest:
+            _make(base, archive)
+    return archive
+
+
+def _make(base: Path, archive: Path) -> None:
+    with image.scratch(archive) as folder:
         _programs(folder / "root" / "opt" / "clients")
         top = image.layer(folder / "root", folder / "top.tar", epoch=0)
         config = {"Env": [f"PATH={imagebase.PATH}"], "Cmd": ["sleep", "infinity"]}
         image.write(archive, CLIENTS, [*image.read_layers(base, folder), top], config, platform.machine())
-    return archive
 
 
 def _programs(target: Path) -> None:

@@ -120,7 +120,11 @@ def _status(arguments: argparse.Namespace) -> int:
     numbers = processes(where)
     for component in state.components:
         print(_line(component, numbers.get(component.pid, component.pid)))
-    return 1 if any(component.exit_code is not None for component in state.components) else 0
+    if not numbers:
+        return 1 if any(component.exit_code is not None for component in state.components) else 0
+    wrong = node.complaints(where)
+    print("".join(f"\n{each}" for each in wrong), end="\n" if wrong else "")
+    return 1 if wrong else 0
 
 
 def _line(component: folder.ComponentState, pid: int) -> str:

@@ -62,7 +62,7 @@ class Child:
                     stdout=log,
                     stderr=log,
                     cwd=self._folder.root,
-                    preexec_fn=_die_with_parent,  # noqa: PLW1509
+                    preexec_fn=die_with_parent,  # noqa: PLW1509
                     start_new_session=True,
                     pass_fds=keep,
                 )
@@ -119,7 +119,7 @@ def resident_bytes(pid: int) -> int | None:
     return int(status[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Between fork and exec: ask the kernel to kill this process when its parent dies, however it dies."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

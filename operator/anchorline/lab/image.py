@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,18 @@ def _unpacked(tar: tarfile.TarFile, digest: str, folder: Path) -> Layer:
     with target.open("wb") as file:
         shutil.copyfileobj(source, file, _CHUNK)
     return Layer(target, digest, target.stat().st_size)
+
+
+@contextmanager
+def scratch(target: Path) -> Iterator[Path]:
+    """A folder beside `target` to make it in, for who holds a lock; one that a killed run has left is removed first."""
+    folder = target.with_suffix(".scratch")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def single_file(program: Path, archive: Path, name: str, machine: str) -> None:

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anchorline import errors
-from anchorline.lab import image, locks, places
+from anchorline.lab import children, image, locks, places
 from anchorline.lab.node import debian
 
 SUITE = "bookworm"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SECONDS = 1800
+# Whatever is mounted or started goes with the command, and that goes with us: the next run may begin at once.
+_ALONE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private")
 # Written by package tools, and other bytes each time.
 _FORGOTTEN = (
     "./var/cache/*",
@@ -81,7 +83,7 @@ def _bare() -> Path:
             root, part = tar.with_suffix(".bare"), tar.with_suffix(".part")
             shutil.rmtree(root, ignore_errors=True)
             try:
-                _run(["debootstrap", "--variant=minbase", SUITE, str(root)])
+                _run([*_ALONE, "--mount-proc", "debootstrap", "--variant=minbase", SUITE, str(root)])
                 _run(["tar", "--numeric-owner", "--exclude=./dev/*", "-C", str(root), "-cf", str(part), "."])
                 part.replace(tar)
             finally:
@@ -98,8 +100,7 @@ def _install(root: Path, packages: Sequence[str]) -> None:
     policy = root / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
-    inside = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
-    _run([*inside, "sh", "-c", script, str(root), *packages])
+    _run([*_ALONE, "sh", "-c", script, str(root), *packages])
     policy.unlink()
 
 
@@ -115,6 +116,7 @@ def _run(command: list[str]) -> None:
             check=False,
             timeout=_SECONDS,
             env=environment,
+            preexec_fn=children.die_with_parent,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise errors.NotReady(f"A base image could not be made: {error}.") from error

@@ -9,7 +9,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import yaml
@@ -65,15 +64,15 @@ def _with_tool(tool: str, base: str, archive: Path, source: Path, epoch: int) ->
 
 def _by_hand(site: Path, archive: Path, epoch: int) -> None:
     """Put one more layer on the Debian base, and the settings that the Containerfile has."""
-    with tempfile.TemporaryDirectory(dir=site.parent) as scratch:
-        root = Path(scratch) / "root"
+    with image.scratch(archive) as scratch:
+        root = scratch / "root"
         (root / "opt").mkdir(parents=True)
         site.rename(root / "opt" / "anchorline")
         try:
-            top = image.layer(root, Path(scratch) / "top.tar", epoch=epoch)
+            top = image.layer(root, scratch / "top.tar", epoch=epoch)
         finally:
             (root / "opt" / "anchorline").rename(site)
-        layers = [*image.read_layers(imagebase.base(PACKAGES), Path(scratch)), top]
+        layers = [*image.read_layers(imagebase.base(PACKAGES), scratch), top]
         image.write(archive, name(), layers, config(), platform.machine())
 
 

@@ -235,10 +235,9 @@ def error_line(error: errors.AnchorlineError) -> str:
 
 
 def _ended(child: Child) -> str:
-    return (
-        f"{child.component.name} ended with exit code {child.exit_code} instead of becoming ready; "
-        f"it last said: {child.last_words()}"
-    )
+    killed = child.exit_code == -signal.SIGKILL
+    how = "was killed, as by a machine without memory," if killed else f"ended with exit code {child.exit_code}"
+    return f"{child.component.name} {how} instead of becoming ready; it last said: {child.last_words()}"
 
 
 def disk_error(error: OSError, folder: Folder) -> errors.AnchorlineError:

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +26,11 @@ PACKAGES = (
     "kmod",
 )
 _INSTALL_SECONDS = 900
+# Somebody else's apt-get, or one that outlived a run of ours that was killed, is waited for.
+_WAIT = ("-o", "DPkg::Lock::Timeout=300")
 _POLICY = Path("/usr/sbin/policy-rc.d")
-_INSTEAD = "use a cluster that you have: KUBECONFIG of kind or k3d"
+_NO_SERVICES = "#!/bin/sh\n# Written by `anchorline lab`, which removes it when its packages are installed.\nexit 101\n"
+INSTEAD = "use a cluster that you have: KUBECONFIG of kind or k3d"
 
 
 def require() -> None:
@@ -40,11 +44,11 @@ def require() -> None:
 def why_not() -> str | None:
     """Say in one sentence why there can be no node on this machine; None where there can be one."""
     if os.geteuid() != 0:
-        return f"A node needs root (namespaces, mounts, cgroups); run as root, or {_INSTEAD}."
+        return f"A node needs root (namespaces, mounts, cgroups); run as root, or {INSTEAD}."
     if not Path("/etc/debian_version").is_file() or not shutil.which("apt-get"):
-        return f"A node is made of Debian's packages and this is not Debian; {_INSTEAD}."
+        return f"A node is made of Debian's packages and this is not Debian; {INSTEAD}."
     if not Path("/sys/fs/cgroup/memory").is_dir():
-        return f"A node needs cgroup v1 (or hybrid) and this machine has only cgroup v2; {_INSTEAD}."
+        return f"A node needs cgroup v1 (or hybrid) and this machine has only cgroup v2; {INSTEAD}."
     return None
 
 
@@ -55,8 +59,10 @@ def require_packages(names: tuple[str, ...]) -> None:
         if absent:
             print(f"installing Debian packages: {' '.join(absent)}", file=sys.stderr, flush=True)
             with _no_services():
-                _apt("update", "-q")
-                _apt("install", "-y", "-q", "--no-install-recommends", *absent)
+                # An installation that was killed is brought to its end first: dpkg refuses everything else.
+                _run("dpkg", "--configure", "-a")
+                _run("apt-get", "update", "-q")
+                _run("apt-get", "install", "-y", "-q", "--no-install-recommends", *_WAIT, *absent)
 
 
 def missing(names: tuple[str, ...]) -> list[str]:
@@ -70,10 +76,10 @@ def missing(names: tuple[str, ...]) -> list[str]:
 @contextmanager
 def _no_services() -> Iterator[None]:
     """Keep packages from starting services: the node starts its own containerd."""
-    if _POLICY.exists():
+    if _POLICY.exists() and _POLICY.read_text() != _NO_SERVICES:
         yield
         return
-    _POLICY.write_text("#!/bin/sh\nexit 101\n")
+    _POLICY.write_text(_NO_SERVICES)
     _POLICY.chmod(0o755)
     try:
         yield
@@ -81,19 +87,23 @@ def _no_services() -> Iterator[None]:
         _POLICY.unlink(missing_ok=True)
 
 
-def _apt(*arguments: str) -> None:
+def _run(*command: str) -> None:
+    """Run one of Debian's tools; it writes to a file, since it outlives us and a pipe's end would end it half-way."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    try:
-        done = subprocess.run(
-            ["apt-get", *arguments],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_INSTALL_SECONDS,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise errors.NotReady(f"apt-get {arguments[0]} did not end within {_INSTALL_SECONDS} s.") from error
-    if done.returncode:
-        raise errors.NotReady(f"apt-get {arguments[0]} failed: {(done.stderr or done.stdout).strip()[-600:]}")
+    with tempfile.TemporaryFile("w+", errors="replace") as said:
+        try:
+            done = subprocess.run(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                check=False,
+                timeout=_INSTALL_SECONDS,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise errors.NotReady(f"{command[0]} {command[1]} did not end within {_INSTALL_SECONDS} s.") from error
+        said.seek(0)
+        if done.returncode:
+            last = said.read().strip()[-600:]
+            raise errors.NotReady(f"{command[0]} {command[1]} failed; run it by hand, or {INSTEAD}: {last}")

@@ -1,5 +1,6 @@
 """A control plane with a real node beside it, as a value that tests and `anchorline lab` hold."""
 
+import json
 import os
 import platform
 import subprocess
@@ -9,9 +10,10 @@ from typing import Self
 
 from anchorline import errors
 from anchorline.lab import binaries, image, locks, places, versions
+from anchorline.lab.cluster import attach
 from anchorline.lab.controlplane import ControlPlane
-from anchorline.lab.folder import Folder
-from anchorline.lab.node import components, debian, settings
+from anchorline.lab.folder import Folder, read_state
+from anchorline.lab.node import components, debian, settings, trouble
 from anchorline.lab.node.order import NodeOrder
 from anchorline.lab.supervisor import Supervisor
 
@@ -39,12 +41,14 @@ class Node(ControlPlane):
         """Start a node and wait until a pod could start on it; load the archives `images`.
 
         Arguments and errors as for a `ControlPlane`; besides, `NotReady` on a machine that is not Debian, without root
-        or without cgroup v1. Debian packages that are missing are installed.
+        without cgroup v1, or with too little disk or memory. Debian packages that are missing are installed.
         """
         debian.require()
+        where = (directory or places.scratch()).absolute()
+        trouble.require_room(where, debian.INSTEAD)
         found = binaries.locate_all((*components.BUILT, "pause"))
         order = NodeOrder(
-            directory=str((directory or places.scratch()).absolute()),
+            directory=str(where),
             binaries={name: str(path) for name, path in found.items()},
             fsync=fsync,
             port=port,
@@ -66,6 +70,10 @@ class Node(ControlPlane):
     def load(self, archive: Path) -> list[str]:
         """Load the images of an archive, as `load`."""
         return load(self._folder, archive)
+
+    def complaints(self) -> list[str]:
+        """Say what is wrong with the node, as `complaints`."""
+        return complaints(self._folder)
 
     def run_inside(
         self, command: Sequence[str], *, check: bool = True, timeout: float = _RUN_SECONDS
@@ -91,6 +99,16 @@ def load(folder: Folder, archive: Path) -> list[str]:
     if done.returncode:
         raise errors.InvalidSpec(f"containerd could not load {archive}: {done.stderr.strip()[-300:]}")
     return [line.split()[1] for line in done.stdout.splitlines() if line.startswith("unpacking ")]
+
+
+def complaints(folder: Folder) -> list[str]:
+    """Say, in a sentence each, what keeps the node of a lab from running pods; empty when nothing does."""
+    broken = [*trouble.of_disk(folder.root), *trouble.of_components(read_state(folder).components)]
+    if broken:
+        return broken
+    with attach(folder.kubeconfig) as cluster:
+        done = cluster.kubectl("get", "nodes,pods", "--all-namespaces", "-o", "json")
+    return list(trouble.of_cluster(json.loads(done.stdout)["items"]))
 
 
 def inside(
