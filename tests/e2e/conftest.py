@@ -13,20 +13,38 @@ from tests.e2e.stage import SYSTEM, Stage
 from anchorline.lab import Cluster, attach, binaries
 from anchorline.lab.node import Node, debian
 
+LEFT_OUT = debian.why_not() or ""
 CHART = images.ROOT / "charts" / "anchorline"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say plainly when the stories were not told, and why."""
+    if LEFT_OUT and not _given():
+        terminalreporter.write_line(f"Left out: the stories on a real node. {LEFT_OUT}", yellow=True)
+
+
+def _given() -> str | None:
+    return os.environ.get("ANCHORLINE_TEST_KUBECONFIG") or os.environ.get("KUBECONFIG")
+
+
+def _sound(cluster: Cluster) -> None:
+    """End the run, and take everything down, when the node is why a story failed: the others would wait in vain."""
+    broken = cluster.complaints() if isinstance(cluster, Node) else []
+    if broken:
+        pytest.exit(f"the stories end here: {' '.join(broken)}", returncode=1)
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A node of our own, else the cluster of KUBECONFIG, into which the user has loaded both images."""
-    given = os.environ.get("ANCHORLINE_TEST_KUBECONFIG") or os.environ.get("KUBECONFIG")
+    given = _given()
     if given:
         with attach(Path(given)) as theirs:
+            images.require(theirs)
             yield theirs
         return
-    refusal = debian.why_not()
-    if refusal:
-        pytest.skip(refusal)
+    if LEFT_OUT:
+        pytest.skip(LEFT_OUT)
     with Node.started(images=[images.operator(), images.clients()]) as node:
         yield node
 
@@ -66,11 +84,13 @@ def bare(cluster: Cluster, kept: Path) -> Stage:
 
 
 @pytest.fixture
-def stage(bare: Stage, chart: Path) -> Stage:
+def stage(bare: Stage, chart: Path) -> Iterator[Stage]:
     """The cluster with the chart installed and everything of it ready."""
+    _sound(bare.cluster)
     if not bare.get("deployment", "anchorline-operator", SYSTEM):
         install(bare, chart)
-    return bare
+    yield bare
+    _sound(bare.cluster)
 
 
 def install(stage: Stage, chart: Path, *args: str) -> None:

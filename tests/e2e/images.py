@@ -1,11 +1,14 @@
 """The images of the stories: the operator's, and one with every runtime that a client is written in."""
 
+import json
 import platform
 import shutil
 import subprocess
+from itertools import chain
 from pathlib import Path
 
-from anchorline.lab import golang, image, imagebase, imagebuild, locks, places
+from anchorline import errors
+from anchorline.lab import Cluster, golang, image, imagebase, imagebuild, locks, places
 from anchorline.lab.node import debian
 
 CLIENTS = "anchorline.local/clients:1"
@@ -23,12 +26,32 @@ RUNTIMES = (
     "openjdk-17-jre-headless",
 )
 ROOT = Path(__file__).resolve().parents[2]
+_OPERATOR = ROOT / "build" / "image" / "anchorline.tar"
+_NAMED_AT_MOST = 50
 SOURCES = Path(__file__).with_name("clients")
+
+
+def require(cluster: Cluster) -> None:
+    """Raise `NotReady` when a user's cluster has not been given the images; nodes name the 50 largest they have."""
+    nodes = json.loads(cluster.kubectl("get", "nodes", "-o", "json").stdout)["items"]
+    listed = [set(chain.from_iterable(each["names"] for each in node["status"].get("images", []))) for node in nodes]
+    if any(len(node["status"].get("images", [])) >= _NAMED_AT_MOST for node in nodes):
+        return
+    for name, archive in ((imagebuild.name(), _OPERATOR), (CLIENTS, _clients())):
+        if not all(name in names for names in listed):
+            raise errors.NotReady(
+                f"Image {name} is not loaded in this cluster: `make image` and the first run on a node make {archive};"
+                " load it (kind load image-archive, k3d image import)."
+            )
+
+
+def _clients() -> Path:
+    return places.cache() / "images" / "clients.tar"
 
 
 def operator() -> Path:
     """Return the archive of the operator's image, built anew when something of it has changed."""
-    archive = ROOT / "build" / "image" / "anchorline.tar"
+    archive = _OPERATOR
     sources = [*(ROOT / "operator").rglob("*.py"), ROOT / "pyproject.toml", ROOT / "constraints.txt"]
     newest = max(path.stat().st_mtime for path in sources)
     if not archive.is_file() or archive.stat().st_mtime < newest:
@@ -39,7 +62,7 @@ def operator() -> Path:
 def clients() -> Path:
     """Return the archive of the clients' image: Debian's runtimes, and the programs of `clients/`."""
     base = imagebase.base(RUNTIMES)
-    archive = places.cache() / "images" / "clients.tar"
+    archive = _clients()
     newest = max(path.stat().st_mtime for path in (*SOURCES.rglob("*"), base))
     with locks.held(archive.with_suffix(".lock"), "another process making the clients' image"):
         if not archive.is_file() or archive.stat().st_mtime <= newest:

@@ -40,3 +40,8 @@ RUNTIMES = (
     ),
 )
 REACHED = tuple(runtime for runtime in RUNTIMES if not runtime.opt_in)
+
+
+def refused(words: str) -> bool:
+    """Whether it was the certificate that a client did not like, and nothing else."""
+    return any(word in words.lower() for word in ("certificate", "issuer_cert", "pkix"))

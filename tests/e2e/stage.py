@@ -142,7 +142,11 @@ class Stage:
     def server(self, name: str, namespace: str, ca: str, **spec: Any) -> str:
         """Have a pod serve HTTPS with an issued certificate behind a Service; returns its address."""
         self.certificate(name, namespace, ca, **spec)
-        secret = {"name": "tls", "secret": {"secretName": f"{name}-tls"}}
+        return self.serve(name, namespace, f"{name}-tls")
+
+    def serve(self, name: str, namespace: str, secret_name: str) -> str:
+        """Have a pod serve HTTPS with the certificate of a Secret behind a Service; returns its address."""
+        secret = {"name": "tls", "secret": {"secretName": secret_name}}
         mount = {"name": "tls", "mountPath": "/tls", "readOnly": True}
         probe = {"tcpSocket": {"port": 8443}, "periodSeconds": 1}
         main = container(

@@ -1,6 +1,6 @@
 """Story 2: every runtime connects by Service DNS name where it was asked for, and is refused where it was not."""
 
-from tests.e2e.runtimes import RUNTIMES, Runtime
+from tests.e2e.runtimes import RUNTIMES, Runtime, refused
 from tests.e2e.stage import Object, Stage, container, pod, pod_spec
 
 CASES = ("annotated", "not annotated", "own variable", "opted out")
@@ -28,11 +28,6 @@ def outcomes(stage: Stage, url: str, case: str) -> dict[tuple[str, str], str]:
         words = stage.logs(each["metadata"]["name"], space).strip().splitlines() or ["nothing"]
         said[name, case] = "ok" if phases[each["metadata"]["name"]] == "Succeeded" else words[-1]
     return said
-
-
-def refused(words: str) -> bool:
-    """Whether it was the certificate that was not liked, and nothing else."""
-    return any(word in words.lower() for word in ("certificate", "issuer_cert", "pkix"))
 
 
 def word(said: str) -> str:
