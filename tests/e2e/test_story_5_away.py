@@ -64,27 +64,51 @@ def test_the_operators_pod_is_deleted_while_certificates_are_issued(stage: Stage
 def test_pods_start_while_every_webhook_replica_is_gone(stage: Stage) -> None:
     stage.authority("steady")
     stage.namespace("steady", trust="steady")
-    spec = pod_spec(container("true"))
-    pods = [pod(f"p{number}", "steady", spec, labels={"away": "yes"}) for number in range(PODS)]
-    thread = threading.Thread(target=lambda: [stage.apply(each) for each in pods])
+    spec = pod_spec(container("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1; done"))
+    names = [f"p{number}" for number in range(PODS)]
+    thread = threading.Thread(
+        target=lambda: [stage.apply(pod(name, "steady", spec, labels={"away": "yes"})) for name in names]
+    )
     thread.start()
     awaited(lambda: len(stage.items("pods", "steady", "away=yes")) > 2, "pods are being created")
     gone = kill(stage, "webhook")
     thread.join()
-    over = stage.ended("steady", "away=yes", PODS)
-    assert [each["status"]["phase"] for each in over] == ["Succeeded"] * PODS
-    without = [each["metadata"]["name"] for each in over if "anchorline.dev/injected" not in each["metadata"]["labels"]]
-    found = json.loads(stage.kubectl("get", "events", "-A", "-o", "json").stdout)["items"]
-    told = [each["message"] for each in found if "without trust" in each.get("message", "")]
+    for name in names:
+        stage.ready("pod", name, "steady")
+    without = sorted(
+        each["metadata"]["name"]
+        for each in stage.items("pods", "steady", "away=yes")
+        if "anchorline.dev/injected" not in each["metadata"]["labels"]
+    )
+    assert without, "the webhook was back before any pod was created"
+    stage.kubectl("wait", "-n", SYSTEM, "deployment/anchorline-webhook", "--for=condition=Available", "--timeout=90s")
+    _injected_again(stage)
+    note = awaited(lambda: told(stage, without), "an event names the pods without trust", seconds=180)
+    sentence = awaited(lambda: distributed(stage, without), "the status of the CA tells of them")
     stage.show(
         "Story 5: both webhook replicas are deleted while pods are created",
         [
-            f"deleted {', '.join(sorted(gone))}; {PODS} of {PODS} pods ran; without trust: {without}",
-            f"told: {told}",
+            f"deleted {', '.join(sorted(gone))}; {PODS} of {PODS} pods run; without trust: {', '.join(without)}",
+            f"event on the namespace: {note}",
+            f"status of the PrivateCA: {sentence}",
         ],
     )
-    stage.kubectl("wait", "-n", SYSTEM, "deployment/anchorline-webhook", "--for=condition=Available", "--timeout=90s")
-    _injected_again(stage)
+    stage.kubectl("delete", "pods", "-n", "steady", "-l", "away=yes", *AT_ONCE)
+
+
+def told(stage: Stage, pods: list[str]) -> str:
+    """What an event on the namespace says of these pods, "" while there is none."""
+    found = json.loads(stage.kubectl("get", "events", "-A", "-o", "json").stdout)["items"]
+    notes = [each["message"] for each in found if each["reason"] == "PodsWithoutTrust"]
+    return next((note for note in notes if note.startswith(f"{len(pods)} ") and pods[0] in note), "")
+
+
+def distributed(stage: Stage, pods: list[str]) -> str:
+    """What the CA says of its distribution, once it counts these pods."""
+    status = stage.get("privateca", "steady")["status"]
+    if status.get("podsWithoutTrust", {}).get("count") != len(pods):
+        return ""
+    return next(str(each["message"]) for each in status["conditions"] if each["type"] == "Distributed")
 
 
 def _injected_again(stage: Stage) -> None:
