@@ -13,14 +13,20 @@ from tests.e2e.stage import SYSTEM, Stage
 from anchorline.lab import Cluster, attach, binaries
 from anchorline.lab.node import Node, debian
 
-LEFT_OUT = debian.why_not() or ""
+LEFT_OUT: list[str] = []
 CHART = images.ROOT / "charts" / "anchorline"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say plainly when the stories were not told, and why."""
-    if LEFT_OUT and not _given():
-        terminalreporter.write_line(f"Left out: the stories on a real node. {LEFT_OUT}", yellow=True)
+    for why in LEFT_OUT:
+        terminalreporter.write_line(f"Left out: the stories on a real node. {why}", yellow=True)
+
+
+def _left_out(why: str | None) -> None:
+    if why:
+        LEFT_OUT.append(why)
+        pytest.skip(why)
 
 
 def _given() -> str | None:
@@ -40,11 +46,10 @@ def cluster() -> Iterator[Cluster]:
     given = _given()
     if given:
         with attach(Path(given)) as theirs:
-            images.require(theirs)
+            _left_out(images.missing(theirs))
             yield theirs
         return
-    if LEFT_OUT:
-        pytest.skip(LEFT_OUT)
+    _left_out(debian.why_not())
     with Node.started(images=[images.operator(), images.clients()]) as node:
         yield node
 

@@ -7,7 +7,6 @@ import subprocess
 from itertools import chain
 from pathlib import Path
 
-from anchorline import errors
 from anchorline.lab import Cluster, golang, image, imagebase, imagebuild, locks, places
 from anchorline.lab.node import debian
 
@@ -31,18 +30,20 @@ _NAMED_AT_MOST = 50
 SOURCES = Path(__file__).with_name("clients")
 
 
-def require(cluster: Cluster) -> None:
-    """Raise `NotReady` when a user's cluster has not been given the images; nodes name the 50 largest they have."""
+def missing(cluster: Cluster) -> str | None:
+    """Say which image a user's cluster has not been given; nodes name the 50 largest that they have."""
     nodes = json.loads(cluster.kubectl("get", "nodes", "-o", "json").stdout)["items"]
-    listed = [set(chain.from_iterable(each["names"] for each in node["status"].get("images", []))) for node in nodes]
-    if any(len(node["status"].get("images", [])) >= _NAMED_AT_MOST for node in nodes):
-        return
+    listed = [node["status"].get("images", []) for node in nodes]
+    if any(len(each) >= _NAMED_AT_MOST for each in listed):
+        return None
+    names = [set(chain.from_iterable(image["names"] for image in each)) for each in listed]
     for name, archive in ((imagebuild.name(), _OPERATOR), (CLIENTS, _clients())):
-        if not all(name in names for names in listed):
-            raise errors.NotReady(
-                f"Image {name} is not loaded in this cluster: `make image` and the first run on a node make {archive};"
-                " load it (kind load image-archive, k3d image import)."
+        if not all(name in each for each in names):
+            return (
+                f"Image {name} is not loaded in the cluster of KUBECONFIG; load {archive}, which `make image` and a run"
+                " of the stories on a node make (kind load image-archive, k3d image import)."
             )
+    return None
 
 
 def _clients() -> Path:

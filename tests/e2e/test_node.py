@@ -1,9 +1,13 @@
 """The node itself, run for real: pods start on it, and however it ends it leaves nothing behind."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,7 @@ from tests.support.lab import eventually
 
 from anchorline import errors
 from anchorline.lab import places
-from anchorline.lab.node import Node, debian, settings
+from anchorline.lab.node import Node, debian, settings, trouble
 from anchorline.lab.node.cgroups import hierarchies
 
 pytestmark = pytest.mark.skipif(debian.why_not() is not None, reason=debian.why_not() or "")
@@ -25,6 +29,22 @@ with Node.started(directory=Path(sys.argv[1])) as node:
     print("up", flush=True)
     time.sleep(600)
 """
+
+
+NOT_LOADED = (
+    "Pod default/absent waits for image nobody.local/absent:1, which is not loaded; `anchorline lab load ARCHIVE`."
+)
+
+
+@contextmanager
+def small_disk(place: Path, size: int) -> Iterator[Path]:
+    """A file system of `size` bytes, in memory."""
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
 
 
 def start_caller(directory: Path) -> subprocess.Popen[str]:
@@ -72,6 +92,9 @@ def test_a_pod_starts_and_the_machine_stays_as_it_was(tmp_path: Path) -> None:
         node.kubectl("wait", "pod/quiet", "--for=condition=Ready", "--timeout=60s")
         with pytest.raises(errors.InvalidSpec, match=r"could not load .*passwd"):
             node.load(Path("/etc/passwd"))
+        assert node.complaints() == []
+        node.kubectl("run", "absent", "--image=nobody.local/absent:1", "--image-pull-policy=Never")
+        eventually(lambda: node.complaints() == [NOT_LOADED], "a sentence names the image that was not loaded")
         assert machine() == before
     assert left_of(directory) == []
     assert machine() == before
@@ -103,3 +126,60 @@ def test_a_port_that_is_taken_is_one_sentence_and_leaves_nothing(tmp_path: Path)
         with pytest.raises(errors.InvalidSpec, match=f"Port {port} .* is taken"):
             Node.started(directory=tmp_path / "two", port=port)
         assert left_of(tmp_path / "two") == []
+
+
+def test_a_disk_that_is_too_small_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", trouble.DISK_BYTES // 2) as disk:
+        with pytest.raises(errors.NotReady, match=r"needs 3\.0 GiB of free disk below .* and there is 1\.5 GiB; free"):
+            Node.started(directory=disk / "lab")
+        assert list(disk.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_is_said_and_everything_goes(tmp_path: Path) -> None:
+    there = cgroups()
+    with small_disk(tmp_path / "disk", trouble.DISK_BYTES + 2**20) as disk:
+        with Node.started(directory=disk / "lab") as node:
+            fill(disk / "ballast", leave=2**29)
+            eventually(
+                lambda: complains(node, "Node lab-node runs out of disk;"), "the kubelet tells of it", seconds=60
+            )
+            fill(disk / "more", leave=0)
+            assert complains(node, f"The disk of {disk / 'lab'} is full:")
+        assert left_of(disk / "lab") == []
+    assert cgroups() == there
+
+
+def test_a_program_that_is_killed_is_said(tmp_path: Path) -> None:
+    """As by a kernel without memory."""
+    with Node.started(directory=tmp_path / "lab") as node:
+        node.stop("kubelet", kill=True)
+        assert complains(node, "kubelet was killed, as by a machine without memory;")
+    assert left_of(tmp_path / "lab") == []
+
+
+def test_too_little_memory_is_one_sentence(tmp_path: Path) -> None:
+    """In a cgroup that gets no more, as a container would be."""
+    (memory,) = (each.own for each in hierarchies() if "memory" in each.controllers.split(","))
+    narrow = memory / "anchorline-test-narrow"
+    narrow.mkdir()
+    try:
+        (narrow / "memory.limit_in_bytes").write_text(str(2**29))
+        join = f'echo $$ > {narrow}/cgroup.procs; exec "$@"'
+        command = [sys.executable, "-m", "anchorline", "lab", "up", "--node", "--dir", str(tmp_path / "lab")]
+        done = subprocess.run(["sh", "-c", join, "sh", *command], capture_output=True, text=True, timeout=120)
+    finally:
+        eventually(lambda: not (narrow / "cgroup.procs").read_text(), "the cgroup is empty")
+        narrow.rmdir()
+    assert done.returncode == 1
+    assert re.fullmatch(r"anchorline: A node needs 1\.2 GiB of free memory and there is 0\.5 GiB; .*\n", done.stderr)
+    assert not (tmp_path / "lab").exists()
+
+
+def fill(ballast: Path, *, leave: int) -> None:
+    """Take what is free on a disk, but for `leave` bytes."""
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(ballast.parent).free - leave)
+
+
+def complains(node: Node, words: str) -> bool:
+    return any(each.startswith(words) for each in node.complaints())

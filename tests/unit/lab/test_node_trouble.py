@@ -117,6 +117,7 @@ def test_what_a_killed_run_left_keeps_no_service_from_starting_later(
     monkeypatch.setattr(debian, "missing", list)
     monkeypatch.setattr(debian.places, "cache", lambda: tmp_path)
     monkeypatch.setattr(subprocess, "run", run)
+    debian._update.cache_clear()
     debian.require_packages(("runc",))
     assert not policy.exists()
     assert [command[:2] for command in commands] == [

@@ -1,12 +1,13 @@
 """What the machine must be and have for a node: root, Debian, cgroup v1, and some of Debian's packages."""
 
+import functools
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anchorline import errors
@@ -61,8 +62,15 @@ def require_packages(names: tuple[str, ...]) -> None:
             with _no_services():
                 # An installation that was killed is brought to its end first: dpkg refuses everything else.
                 _run("dpkg", "--configure", "-a")
-                _run("apt-get", "update", "-q")
+                _update()
                 _run("apt-get", "install", "-y", "-q", "--no-install-recommends", *_WAIT, *absent)
+
+
+@functools.cache
+def _update() -> None:
+    """Read what packages there are, once a process. A source that is of no use to us may be broken: install decides."""
+    with suppress(errors.NotReady):
+        _run("apt-get", "update", "-q")
 
 
 def missing(names: tuple[str, ...]) -> list[str]:
