@@ -102,32 +102,40 @@ def test_a_node_and_pods_that_are_well_are_not_spoken_of() -> None:
     assert list(trouble.of_cluster([a_node(Ready="True", DiskPressure="False"), well, starting, a_pod()])) == []
 
 
-def test_what_a_killed_run_left_keeps_no_service_from_starting_later(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    policy = tmp_path / "policy-rc.d"
-    monkeypatch.setattr(debian, "_POLICY", policy)
+@pytest.fixture
+def apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ...]]:
+    """The commands of Debian's that are given; the first installation finds one that was killed."""
     commands: list[tuple[str, ...]] = []
 
-    def run(command: tuple[str, ...], **_: Any) -> subprocess.CompletedProcess[str]:
-        assert policy.exists()
-        commands.append(tuple(command))
-        return subprocess.CompletedProcess(command, 0)
+    def run(command: tuple[str, ...], *, stdout: Any, **_: Any) -> subprocess.CompletedProcess[str]:
+        assert (tmp_path / "policy-rc.d").exists()
+        commands.append(tuple(command[:2]))
+        broken = command[1] == "install" and ("dpkg", "--configure") not in commands
+        stdout.write("E: dpkg was interrupted, you must manually run 'dpkg --configure -a'" if broken else "")
+        return subprocess.CompletedProcess(command, int(broken))
 
+    monkeypatch.setattr(debian, "_POLICY", tmp_path / "policy-rc.d")
     monkeypatch.setattr(debian, "missing", list)
     monkeypatch.setattr(debian.places, "cache", lambda: tmp_path)
     monkeypatch.setattr(subprocess, "run", run)
     debian._update.cache_clear()
+    return commands
+
+
+def test_an_installation_that_was_killed_is_brought_to_its_end(apt: list[tuple[str, ...]]) -> None:
     debian.require_packages(("runc",))
-    assert not policy.exists()
-    assert [command[:2] for command in commands] == [
-        ("dpkg", "--configure"),
-        ("apt-get", "update"),
-        ("apt-get", "install"),
-    ]
-    policy.write_text(debian._NO_SERVICES)
-    debian.require_packages(("runc",))
-    assert not policy.exists()
-    policy.write_text("#!/bin/sh\nexit 0\n")
-    debian.require_packages(("runc",))
+    install = ("apt-get", "install")
+    assert apt == [("apt-get", "update"), install, ("dpkg", "--configure"), install]
+
+
+def test_what_a_killed_run_left_keeps_no_service_from_starting_later(
+    apt: list[tuple[str, ...]], tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy-rc.d"
+    for left, kept in (("", False), (debian._NO_SERVICES, False), ("#!/bin/sh\nexit 0\n", True)):
+        if left:
+            policy.write_text(left)
+        debian.require_packages(("runc",))
+        assert policy.exists() is kept
     assert policy.read_text() == "#!/bin/sh\nexit 0\n"
+    assert apt

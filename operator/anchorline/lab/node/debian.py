@@ -60,10 +60,20 @@ def require_packages(names: tuple[str, ...]) -> None:
         if absent:
             print(f"installing Debian packages: {' '.join(absent)}", file=sys.stderr, flush=True)
             with _no_services():
-                # An installation that was killed is brought to its end first: dpkg refuses everything else.
-                _run("dpkg", "--configure", "-a")
                 _update()
-                _run("apt-get", "install", "-y", "-q", "--no-install-recommends", *_WAIT, *absent)
+                _install(absent)
+
+
+def _install(names: list[str]) -> None:
+    """Install; an installation that was killed half-way is brought to its end first, as dpkg then asks for."""
+    command = ("apt-get", "install", "-y", "-q", "--no-install-recommends", *_WAIT, *names)
+    try:
+        _run(*command)
+    except errors.NotReady as error:
+        if "dpkg --configure -a" not in error.message:
+            raise
+        _run("dpkg", "--configure", "-a")
+        _run(*command)
 
 
 @functools.cache
