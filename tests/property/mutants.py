@@ -55,6 +55,12 @@ def expired_bridge_served(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(authority, "bridge_of", lambda root, _material, _now: root.bridge)
 
 
+def old_root_dropped_early(patch: pytest.MonkeyPatch) -> None:
+    """The old root goes as soon as the new one signs."""
+    retire = rotation.retire
+    patch.setattr(rotation, "_moving", lambda seen, old, _new, now: rotation.Step(actions=retire(seen, old, now)))
+
+
 def horizon_ignored(patch: pytest.MonkeyPatch) -> None:
     """The old root goes while certificates that were issued under it are valid."""
     patch.setattr(rotation, "issued_until", lambda _seen, _root: None)

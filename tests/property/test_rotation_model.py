@@ -3,8 +3,8 @@
 Wall clocks: the operator's own may jump by an hour while the API server's does not; the shell corrects it by the
 server's Date header, so plans see no jump and there is no rule for it. When both jump, forward, certificates age by an
 hour and nothing else may change: gates count by the clock that does not jump (P1 and P2 must hold). When both jump
-back, certificates made meanwhile are not yet valid: a backdate of five minutes is all that is promised, so verdicts
-about dates are given again when the clocks are where they were.
+back, certificates made meanwhile are not yet valid: a backdate of five minutes is all that is promised, so clients
+verify again when the clocks are where they were; what the operator did meanwhile is judged all the same.
 """
 
 import copy
@@ -79,6 +79,14 @@ class Rotations(RuleBasedStateMachine):
         self.world.now += HOUR
         self.world.processes.forget_ended(self.world.now)
 
+    @rule(time=st.sampled_from(SHORT))
+    def both_clocks_are_behind_for_a_while(self, time: timedelta) -> None:
+        self.world.clocks_behind(behind=True)
+        self.settle()
+        self.world.later(time)
+        self.settle()
+        self.world.clocks_behind(behind=False)
+
     @rule(which=WHICH)
     def one_key_is_reconciled(self, which: int) -> None:
         self.work(self.key(which), None)
@@ -86,6 +94,14 @@ class Rotations(RuleBasedStateMachine):
     @rule(which=WHICH, after=st.integers(0, 3))
     def the_operator_dies_after_an_action(self, which: int, after: int) -> None:
         self.work(self.key(which), after)
+
+    @rule(which=WHICH, after=st.integers(0, 3), done=st.booleans())
+    def the_api_server_does_not_answer(self, which: int, after: int, done: bool) -> None:
+        """429, 5xx, a time-out: the write happened or it did not, and the operator does not know."""
+        try:
+            self.world.failed(self.key(which), after, done_all_the_same=done)
+        except Refused:
+            return
 
     @rule()
     def the_operator_is_restarted(self) -> None:

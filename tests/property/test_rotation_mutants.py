@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 from tests.property import mutants
-from tests.support.rotation_model import Broken, RotationWorld
+from tests.support.rotation_model import RotationWorld
+from tests.support.rotation_model_notes import Broken
 from tests.support.rotation_model_story import (
     DAY,
     HOUR,
@@ -130,6 +131,7 @@ CAUGHT: tuple[tuple[mutants.Mutation, Story, str], ...] = (
     (mutants.no_bridge, a_rotation_with_a_process_that_read_once, "P2"),
     (mutants.bridge_not_served, a_rotation_with_a_process_that_read_once, "P2"),
     (mutants.pods_ignored, a_rotation_with_a_process_that_read_once, "P2"),
+    (mutants.old_root_dropped_early, a_whole_rotation, "P2"),
     (mutants.horizon_ignored, a_whole_rotation, "P2"),
     (mutants.horizon_not_raised, a_rotation_of_an_old_ca, "P2"),
     (mutants.moved_ignored, a_compromise, "P2"),

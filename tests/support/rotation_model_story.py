@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.support.builders import a_certificate, a_namespace, a_private_ca
-from tests.support.rotation_model import RotationWorld, demand
+from tests.support.rotation_model import RotationWorld
+from tests.support.rotation_model_notes import demand
 
 from anchorline.api.meta import ObjectKey
 from anchorline.api.privateca import Phase

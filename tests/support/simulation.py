@@ -7,7 +7,7 @@ is lost but what a process keeps in its head, since nothing is kept there.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, assert_never
+from typing import Any, Self, assert_never
 
 from tests.support import certificates
 from tests.support.apiserver import Object, Refused
@@ -88,16 +88,19 @@ class World(Cluster):
 
     # ---- working
 
-    def reconcile(self, key: ObjectKey, *, crash_after: int | None = None) -> Plan:
+    def reconcile(self, key: ObjectKey, *, crash_after: int | None = None, done_all_the_same: bool = False) -> Plan:
         """Work on one key until there is nothing left to do for it; the last plan, which says when to look again.
 
-        Raises Crashed after so many actions, Refused when the API server says no.
+        Raises Crashed after so many actions, or after one more whose answer is lost; Refused when the API server says
+        no.
         """
         done = 0
         for _ in range(ROUNDS):
             plan = self.todo(key)
             for action in plan.actions:
                 if done == crash_after:
+                    if done_all_the_same:
+                        self.step(action)
                     raise Crashed(str(action))
                 self.step(action)
                 done += 1
@@ -105,7 +108,7 @@ class World(Cluster):
                 return plan
         raise AssertionError(f"{key} does not settle:\n{self.todo(key)}")
 
-    def settle(self, now: datetime | None = None) -> "World":
+    def settle(self, now: datetime | None = None) -> Self:
         """Go on until no plan has anything left to do; itself, for chaining."""
         self.now = now or self.now
         for _ in range(PASSES):
@@ -134,6 +137,14 @@ class World(Cluster):
             self.reconcile(key, crash_after=after)
         except Crashed:
             self.restart()
+            return True
+        return False
+
+    def failed(self, key: ObjectKey, after: int, *, done_all_the_same: bool) -> bool:
+        """Work on one key until the API server answers with an error, or not in time; the process lives on."""
+        try:
+            self.reconcile(key, crash_after=after, done_all_the_same=done_all_the_same)
+        except Crashed:
             return True
         return False
 

@@ -100,11 +100,13 @@ def cross_sign(
 ) -> Certificate:
     """Sign `root` once more, under `issuer`: same subject, key and key identifier, so that chains run through either.
 
-    The caller gives a notAfter before the old root's, so that the bridge ends before what it leads to.
+    The caller gives a notAfter before the old root's, so that the bridge ends before what it leads to. It begins no
+    earlier than the issuer, which may have been made by a clock that is ahead of the one that `root` was made by.
     Raises InvalidSpec when `root` is no CA, or validity or path length do not fit below the issuer.
     """
     if not root.is_ca:
         raise InvalidSpec(f"{root.subject_text} is not a certificate authority", reason=Reason.NOT_A_CA)
+    not_before = max(not_before, issuer.certificate.not_before)
     _check_within(not_before, not_after, issuer.certificate)
     _check_path_length(root.path_length or 0, issuer.certificate)
     public_key = load_public_key(root.public_key_der)

@@ -141,6 +141,12 @@ def test_a_cross_certificate_is_the_new_root_under_the_old_one() -> None:
     assert not bridge.cross.is_self_signed
 
 
+def test_a_bridge_begins_no_earlier_than_the_root_that_signs_it() -> None:
+    old, new = a_root(not_before=NOW), a_root("2", not_before=NOW - DAY).certificate
+    cross = pki.cross_sign(new, old, serial=1, not_before=new.not_before, not_after=NOW + DAY)
+    assert cross.not_before == NOW
+
+
 def test_a_leaf_is_not_cross_signed() -> None:
     with pytest.raises(InvalidSpec, match="not a certificate authority"):
         pki.cross_sign(a_chain().leaf, a_root(), serial=1, not_before=NOW, not_after=NOW + DAY)
