@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from anchorline.kube.world import World
+from anchorline.plan.world import RotationSeen
 from anchorline.shell.clock import local_time
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -167,9 +168,11 @@ class _World(Collector):
         leaves = GaugeMetricFamily(
             "anchorline_rotation_certificates_pending", "Live certificates under an older root.", labels=["authority"]
         )
-        for name, seen in self._world.rotations.items():
+        for name, ca in self._world.cas.items():
+            seen = self._world.rotations.get(name, RotationSeen())
             stores.add_metric([name], len(seen.stores_lacking) + len(seen.leaves_lacking))
-            newest = max((generation for generation, _ in seen.under), default=0)
+            # All are under an older root until the newest one signs: it has none then that would tell of it.
+            newest = max((each.number for each in ca.status.generations), default=0)
             leaves.add_metric([name], sum(count for generation, count in seen.under if generation < newest))
         yield stores
         yield leaves
