@@ -45,7 +45,7 @@ bench: .venv/ready ## ratios against the raw API server, in one run
 traffic: .venv/ready ## three rotations under real TLS traffic
 	$(RUN) pytest tests/traffic $(ARGS)
 
-soak: .venv/ready ## the same until a million handshakes are done, which takes hours
+soak: .venv/ready ## the same until a million handshakes are done; ARGS=--report=FILE
 	$(RUN) tests.traffic.soak $(ARGS)
 
 crds: .venv/ready ## generate the CRDs

@@ -12,7 +12,7 @@ from tests.traffic.kubelet import Kubelet, Mount
 from tests.traffic.tally import Tally
 
 BUNDLE = "ca-bundle.crt"
-Kind = tuple[str, str, int]
+Kind = tuple[str, str]
 
 
 @dataclass
@@ -39,13 +39,14 @@ class Pod:
 
 @dataclass
 class Pods:
-    """All clients; `targets` are servers as NAME:PORT."""
+    """All clients; `targets` are servers as NAME:PORT, `pace` milliseconds between two handshakes of a loop."""
 
     api: Api
     kubelet: Kubelet
     tally: Tally
     built: Path
     targets: list[str]
+    pace: int
     delays: dict[str, tuple[float, float]]
     running: list[Pod] = field(default_factory=list)
     _number: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -57,7 +58,7 @@ class Pods:
             self._create(name, namespace)
         mount = self.kubelet.mount(("ConfigMap", namespace, "anchorline-trust"), self.delays[namespace])
         bundle = mount.folder / BUNDLE
-        command = peers.client(*kind, bundle, self.built, self.targets)
+        command = peers.client(*kind, self.pace, bundle, self.built, self.targets)
         variables = {"SSL_CERT_FILE": str(bundle), "NODE_EXTRA_CA_CERTS": str(bundle)} if kind[1] == "once" else {}
         pod = Pod(kind, namespace, name, mount, peers.start(command, self.built / "clients.log", **variables))
         self.running.append(pod)

@@ -5,6 +5,7 @@ import random
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ CLIENT_DELAYS = ((0.0, 1.0), (0.0, 6.0), (4.0, 6.5))
 RENEW_BEFORE = "18s"
 TRANSIENTS, LIFE_SECONDS = 3, (4.0, 25.0)
 RESTART_WITHIN = 25.0
+PACE = 100  # milliseconds between two handshakes of one of the four loops of a client
 
 
 def _answers(server: peers.Server, roots: Path) -> bool:
@@ -60,6 +62,7 @@ class Run:
     site: Site
     folder: Path
     stack: ExitStack
+    pace: int = PACE
     tally: Tally = field(default_factory=Tally)
     rotations: int = 0
     _transient: dict[int, float] = field(default_factory=dict)
@@ -94,7 +97,7 @@ class Run:
         names = self.case.namespaces[: len(CLIENT_DELAYS)]
         targets = [f"{server.name}:{server.port}" for server, _ in self.servers]
         delays = dict(zip(names, CLIENT_DELAYS, strict=True))
-        self.pods = Pods(self.site.api, self.kubelet, self.tally, self.folder, targets, delays)
+        self.pods = Pods(self.site.api, self.kubelet, self.tally, self.folder, targets, self.pace, delays)
         self.stack.callback(self.pods.end_all)
         for number, kind in enumerate(peers.CLIENTS):
             self.pods.start(kind, names[number % len(names)])
@@ -156,19 +159,20 @@ class Run:
         ids |= {f"{pod.label} {pod.name}": pod.process.pid for pod in self.pods.running}
         return ", ".join(f"{name}: {_seconds(pid):.0f}" for name, pid in ids.items())
 
-    def rotate(self) -> float:
-        """One whole rotation; its seconds."""
+    def rotate(self, each: Callable[[], object] = str) -> float:
+        """One whole rotation, `each` called at every turn of it; its seconds."""
         self.rotations += 1
         begun = time.monotonic()
         self.case.annotate(rotate=f"traffic {self.rotations}")
-        self._until("Distributing Active", begun)
-        self._until("Active Retiring", begun)
+        self._until("Distributing Active", begun, each)
+        self._until("Active Retiring", begun, each)
         old = [pod for pod in self.pods.running if pod.once and id(pod) not in self._transient]
         self._restart = {id(pod): time.monotonic() + random.uniform(0, RESTART_WITHIN) for pod in old}
-        self._until("one root", begun)
+        self._until("one root", begun, each)
         return time.monotonic() - begun
 
-    def _until(self, phase: str, begun: float) -> None:
+    def _until(self, phase: str, begun: float, each: Callable[[], object]) -> None:
         while self.tally.phase != phase:
             assert time.monotonic() - begun < ROTATION_SECONDS, f"not in {phase}: {self.case.says}"
             self.tick()
+            each()

@@ -4,7 +4,9 @@ import argparse
 import signal
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -13,34 +15,78 @@ from tests.support.rotation import READ_ONCE
 from tests.traffic.run import LAG, Run
 from tests.traffic.stage import operated
 
+PROGRESS_SECONDS = 20.0
 
-def main() -> int:
-    """0 when nobody failed; a signal ends it after the rotation that runs."""
+
+@dataclass
+class Soak:
+    """Rotations one after the other, a line of progress now and then, and a report that is there from the first on."""
+
+    run: Run
+    wanted: argparse.Namespace
+    begun: float = field(default_factory=time.monotonic)
+    ended: bool = False
+    _told: float = 0.0
+
+    def go(self) -> None:
+        """Until there were enough handshakes and rotations, or a signal came."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        while not self.ended and not self._enough():
+            seconds = self.run.rotate(self._progress)
+            self._say(f"rotation {self.run.rotations} took {seconds:.0f} s")
+            self.write(self.run.tally.report())
+
+    def _end(self, _number: int, _frame: FrameType | None) -> None:
+        self.ended = True
+
+    def _enough(self) -> bool:
+        return self.run.tally.total >= self.wanted.handshakes and self.run.rotations >= self.wanted.rotations
+
+    def _progress(self) -> None:
+        if time.monotonic() - self._told > PROGRESS_SECONDS:
+            self._told = time.monotonic()
+            self._say(f"rotation {self.run.rotations}, {self.run.tally.phase}")
+
+    def _say(self, what: str) -> None:
+        seconds, tally = time.monotonic() - self.begun, self.run.tally
+        rate, failed = tally.total / seconds, sum(tally.failed.values())
+        left = max(0.0, self.wanted.handshakes - tally.total) / rate if rate else 0.0
+        counts = f"{tally.total} handshakes, {failed} failed, {rate:.0f}/s, about {left / 60:.0f} min to go"
+        print(f"{seconds:6.0f} s  {what}: {counts}", flush=True)
+
+    def write(self, report: str) -> None:
+        """Keep what is known now, in the file that was asked for."""
+        if self.wanted.report is not None:
+            self.wanted.report.write_text(report + "\n")
+
+
+def wishes() -> argparse.Namespace:
+    """What the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m tests.traffic.soak", description=__doc__)
     parser.add_argument("--handshakes", type=int, default=1_000_000)
     parser.add_argument("--rotations", type=int, default=3, help="at least")
-    wanted = parser.parse_args()
+    parser.add_argument("--pace", type=int, default=5, help="milliseconds between two handshakes of one loop")
+    parser.add_argument("--report", type=Path, help="a file for the report; it is there after the first rotation")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """0 when nobody failed; a signal ends it after the rotation that runs."""
+    wanted = wishes()
     with tempfile.TemporaryDirectory(prefix="soak-") as name, operated(Path(name)) as site, ExitStack() as stack:
-        run = Run(site, Path(name), stack).begin()
+        run = Run(site, Path(name), stack, wanted.pace).begin()
         with Beside(site.plane.kubeconfig, LAG, READ_ONCE) as auditor:
-            _soak(run, wanted)
-            print(run.end())
-            print(f"{run.rotations} rotations; auditor: {auditor.silent()}", flush=True)
+            soak = Soak(run, wanted)
+            try:
+                soak.go()
+            finally:
+                soak.write(run.tally.report())
+            report = run.end()
+            report += f"\n{run.rotations} rotations; auditor: {auditor.silent()}"
+        print(report, flush=True)
+        soak.write(report)
         return 1 if run.tally.failed else 0
-
-
-def _soak(run: Run, wanted: argparse.Namespace) -> None:
-    ended: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        ended.append(number)
-
-    signal.signal(signal.SIGTERM, note)
-    signal.signal(signal.SIGINT, note)
-    while not ended and (run.tally.total < wanted.handshakes or run.rotations < wanted.rotations):
-        seconds = run.rotate()
-        failed = sum(run.tally.failed.values())
-        print(f"rotation {run.rotations}: {seconds:.0f} s, {run.tally.total} handshakes, {failed} failed", flush=True)
 
 
 if __name__ == "__main__":

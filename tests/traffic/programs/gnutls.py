@@ -1,4 +1,4 @@
-"""A client of the GnuTLS library that reads its trust once: `BUNDLE MILLISECONDS NAME:PORT...`, for ever."""
+"""A client of the GnuTLS library, for ever: `once|reread BUNDLE MILLISECONDS NAME:PORT...`."""
 
 import ctypes
 import socket
@@ -61,20 +61,30 @@ def ask(session: Handle, name: str) -> None:
         raise OSError("no answer")
 
 
-def main(bundle: str, pace: float, targets: list[str]) -> None:
+def main(role: str, bundle: str, pace: float, targets: list[str]) -> None:
     """Handshake for ever."""
-    credentials = trusted(bundle)
+    once = trusted(bundle) if role == "once" else None
     for first in range(1, LOOPS):
-        threading.Thread(target=loop, args=(credentials, pace, targets, first), daemon=True).start()
-    loop(credentials, pace, targets, 0)
+        threading.Thread(target=loop, args=(once, bundle, pace, targets, first), daemon=True).start()
+    loop(once, bundle, pace, targets, 0)
 
 
-def loop(credentials: Handle, pace: float, targets: list[str], turn: int) -> None:
+def attempt(once: Handle | None, bundle: str, name: str, port: int) -> None:
+    """A handshake with what was read once, or is read now. Raises OSError."""
+    credentials = once or trusted(bundle)
+    try:
+        shake(name, port, credentials)
+    finally:
+        if once is None:
+            lib.gnutls_certificate_free_credentials(credentials)
+
+
+def loop(once: Handle | None, bundle: str, pace: float, targets: list[str], turn: int) -> None:
     """One of the loops, which begins at another server than the others."""
     while True:
         name, port = targets[turn % len(targets)].split(":")
         try:
-            shake(name, int(port), credentials)
+            attempt(once, bundle, name, int(port))
             sys.stdout.write(f"ok {name}\n")
         except OSError as error:
             sys.stdout.write(f"fail {name} {error}\n")
@@ -84,4 +94,4 @@ def loop(credentials: Handle, pace: float, targets: list[str], turn: int) -> Non
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]), sys.argv[3:])
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4:])
