@@ -3,12 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -m
 
-.PHONY: demo test trouble check static proof deep contract judges bench traffic soak crds format clean image e2e
+.PHONY: demo test trouble check static proof deep programs contract judges bench traffic soak crds format clean image e2e
 
 demo: .venv/ready ## the whole story, on a control plane of this machine (or KUBECONFIG)
 	$(BIN)/anchorline demo $(ARGS)
 
-test: .venv/ready check deep ## everything
+test: check deep programs ## everything
 	$(RUN) pytest tests/chart tests/judges tests/contract $(APART:%=--ignore=tests/contract/%) $(ARGS)
 
 # Long, and not yet watched often enough to stand in the way of a change.
@@ -33,7 +33,10 @@ proof: .venv/ready
 deep: .venv/ready ## the properties, the model of a rotation among them, on many more examples
 	ANCHORLINE_MODEL=deep $(RUN) pytest tests/property -q -n 2 --dist worksteal
 
-contract: .venv/ready ## tests on a real kube-apiserver
+programs: .venv/ready ## what the tests run on: built once, which takes a quarter of an hour, or found
+	$(RUN) anchorline.lab.binaries helm kubectl $(if $(KUBECONFIG),,etcd kube-apiserver kube-controller-manager)
+
+contract: programs ## tests on a real kube-apiserver
 	$(RUN) pytest tests/contract $(ARGS)
 
 judges: .venv/ready ## chains judged by openssl, GnuTLS, NSS, Go, Node, Java
@@ -65,6 +68,7 @@ image: .venv/ready ## the image and its SBOM, in build/image
 	$(RUN) anchorline.lab.imagebuild $(ARGS)
 
 e2e: .venv/ready ## the stories, in pods: on a node of this machine (root on Debian), or KUBECONFIG
+	$(RUN) tests.e2e
 	$(RUN) pytest tests/e2e --timeout=900 $(ARGS)
 
 clean:

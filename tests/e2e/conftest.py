@@ -1,6 +1,5 @@
 """The stage of the stories: a node of this machine with images and chart in it, or the user's cluster."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e import images
+from tests.e2e.given import kubeconfig
 from tests.e2e.stage import SYSTEM, Stage
 
 from anchorline.lab import Cluster, attach, binaries
@@ -29,10 +29,6 @@ def _left_out(why: str | None) -> None:
         pytest.skip(why)
 
 
-def _given() -> str | None:
-    return os.environ.get("ANCHORLINE_TEST_KUBECONFIG") or os.environ.get("KUBECONFIG")
-
-
 def _sound(cluster: Cluster) -> None:
     """End the run, and take everything down, when the node is why a story failed: the others would wait in vain."""
     broken = cluster.complaints() if isinstance(cluster, Node) else []
@@ -43,9 +39,9 @@ def _sound(cluster: Cluster) -> None:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A node of our own, else the cluster of KUBECONFIG, into which the user has loaded both images."""
-    given = _given()
+    given = kubeconfig()
     if given:
-        with attach(Path(given)) as theirs:
+        with attach(given) as theirs:
             _left_out(images.missing(theirs))
             yield theirs
         return
