@@ -196,10 +196,10 @@ class Rotations(RuleBasedStateMachine):
     def an_authority_secret_is_deleted_and_brought_back(self, which: int, time: timedelta) -> None:
         """In between its CA stands still (P4): nothing that is there gets lost.
 
-        Not a root that the status does not name, as after the loss of both: nothing is left that tells of it.
+        Not what the status does not tell of, as when both are lost: nothing is left then that knows of it.
         """
         secrets = [key for key, _ in self.world.secrets(OPERATOR_NAMESPACE)]
-        keys = [key for key in secrets if key.name not in self.world.untold_roots()]
+        keys = [key for key in secrets if key.name not in self.world.untold()]
         if not keys:
             return
         key = keys[which % len(keys)]

@@ -184,13 +184,13 @@ class NotedWorld(World):
         ca, material = self.private_ca(name), self.material(name)
         return trouble(material) is not None or (ca is not None and lost(ca, material) is not None)
 
-    def untold_roots(self) -> set[str]:
-        """Secrets of roots that no status tells of: they are new, or an old status came back."""
-        told = {(ca.metadata.name, each.number) for ca in self.private_cas() for each in ca.status.generations}
-        found = (
-            (ca.metadata.name, root) for ca in self.private_cas() for root in self.material(ca.metadata.name).roots
-        )
-        return {root.secret for name, root in found if (name, root.generation) not in told}
+    def untold(self) -> set[str]:
+        """Secrets of roots and of records of which no status tells: they are new, or an old status came back."""
+        secrets: set[str] = set()
+        for ca in self.private_cas():
+            told, material = {each.number for each in ca.status.generations}, self.material(ca.metadata.name)
+            secrets |= {each.secret for each in (*material.roots, *material.retired) if each.generation not in told}
+        return secrets
 
 
 def _chain_and_trust(obj: dict[str, Any]) -> tuple[Chain, pki.TrustBundle]:

@@ -47,13 +47,15 @@ class Gates:
         )
         under = _under(leaves, material, now)
         older = any(count for generation, count in under if generation < newest.generation)
+        steady = self._steady(fingerprint, complete=not stores_lacking and not leaves_lacking)
         return RotationSeen(
             stores_lacking=stores_lacking,
             leaves_lacking=leaves_lacking,
-            steady=self._steady(fingerprint, complete=not stores_lacking and not leaves_lacking),
+            steady=steady,
             moved=self._lasting(self._moved_since, fingerprint, holds=not older),
             under=under,
             pods=await self._pods(ca, roots, {each.name for each in namespaces}, now),
+            youngest=await self._youngest(ca, newest, steady),
         )
 
     def _leaves(self, ca: str) -> Iterator[tuple[CertificateResource, LeafSecret]]:
@@ -96,16 +98,27 @@ class Gates:
         waits = any(now >= root.since + rotation.overlap for root in retiring)
         if not rotation.wait_for_pods or not waits:
             return None
+        readable = roots[-1].since
+        old = (namespace for namespace, created in await self._injected() if created < readable)
+        return tuple(sorted(Counter(each for each in old if each in namespaces).items()))
+
+    async def _youngest(self, ca: PrivateCA, newest: RootSeen, steady: timedelta) -> datetime | None:
+        """When the youngest injected pod was created, asked when the newest root is about to sign."""
+        turn = ca.spec.rotation
+        if newest.phase is not Phase.DISTRIBUTING or not turn.wait_for_pods or steady < turn.propagation:
+            return None
+        return max((created for _, created in await self._injected()), default=None)
+
+    async def _injected(self) -> list[tuple[str, datetime]]:
+        """Namespaces and creation times of running injected pods."""
         listing = await self._world.client.list(
             PODS,
             labels=f"{naming.INJECTED_LABEL}=true",
             fields="status.phase!=Succeeded,status.phase!=Failed",
             metadata_only=True,
         )
-        readable = roots[-1].since
         metas = (item["metadata"] for item in listing.items)
-        old = (meta["namespace"] for meta in metas if times.parse_time(meta["creationTimestamp"]) < readable)
-        return tuple(sorted(Counter(each for each in old if each in namespaces).items()))
+        return [(meta["namespace"], times.parse_time(meta["creationTimestamp"])) for meta in metas]
 
 
 def _under(

@@ -134,12 +134,9 @@ def _generations(seen: AuthoritySeen, waiting: tuple[Waiting, ...]) -> tuple[Gen
         for each in seen.material.retired
         if each.certificate and each.generation not in live
     }
-    # What was once there is not forgotten while its Secret is gone or cannot be read: nothing is made in its place.
-    missed = {
-        each.number: each
-        for each in seen.resource.status.generations
-        if each.phase is not Phase.RETIRED and each.number not in {**gone, **live}
-    }
+    # What was once there is not forgotten while its Secret is gone or cannot be read: nothing is made in its place, and
+    # what it was made for does not make another one.
+    missed = {each.number: each for each in seen.resource.status.generations if each.number not in {**gone, **live}}
     return tuple(each for _, each in sorted({**missed, **gone, **live}.items(), reverse=True))
 
 

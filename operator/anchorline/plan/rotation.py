@@ -76,9 +76,15 @@ def _unfinished(seen: AuthoritySeen, outgoing: tuple[RootSeen, ...]) -> RootSeen
 # --- what starts a rotation
 
 
+def _causes(seen: AuthoritySeen) -> set[str]:
+    """Why there ever was a root: as the Secrets say, and the status of those whose record was deleted."""
+    roots = {each.cause for each in seen.material.roots} | {each.cause for each in seen.material.retired}
+    return roots | {each.cause for each in seen.resource.status.generations}
+
+
 def cause(seen: AuthoritySeen, now: datetime) -> str:
     """Why a new root is wanted, "" when none is; the same reason never makes two."""
-    known = {root.cause for root in seen.material.roots} | {each.cause for each in seen.material.retired}
+    known = _causes(seen)
     meta = seen.resource.metadata
     reason = (meta.annotation(naming.COMPROMISED_ANNOTATION) or "").strip()
     if reason and not {COMPROMISED + reason, AT_ONCE + reason} & known:
@@ -169,7 +175,10 @@ def _distributing(seen: AuthoritySeen, root: RootSeen, now: datetime) -> Step:
     if rest > timedelta(0):
         what = "running pods to read the trust stores that carry it"
         return Step(waiting=(Waiting(generation=generation, what=what, until=now + rest),), look_again=now + rest)
-    return Step(actions=(_mark(root.secret, Phase.ACTIVE, now, "every trust store has carried it long enough"),))
+    # Pods that run now started before: also those that a clock dated which was ahead of the one that is right now.
+    youngest = gate.youngest
+    since = now if youngest is None else max(now, youngest + timedelta(seconds=1))
+    return Step(actions=(_mark(root.secret, Phase.ACTIVE, since, "every trust store has carried it long enough"),))
 
 
 def last_call(seen: AuthoritySeen, root: RootSeen) -> datetime:
@@ -228,8 +237,7 @@ def _forewarned(seen: AuthoritySeen, old: RootSeen, now: datetime) -> tuple[Emit
 def queued(seen: AuthoritySeen) -> str:
     """The reason of a rotation that waits until the one that is running is done, "" when none does."""
     reason = (seen.resource.metadata.annotation(naming.ROTATE_ANNOTATION) or "").strip()
-    known = {root.cause for root in seen.material.roots} | {each.cause for each in seen.material.retired}
-    return reason if len(seen.material.roots) > 1 and ROTATED + reason not in known else ""
+    return reason if len(seen.material.roots) > 1 and ROTATED + reason not in _causes(seen) else ""
 
 
 def _settling(seen: AuthoritySeen, old: RootSeen, now: datetime) -> list[Waiting]:
@@ -314,8 +322,8 @@ def retire(seen: AuthoritySeen, old: RootSeen, now: datetime) -> tuple[Action, .
     return (*record, *intermediates, DeleteAuthority(secret=old.secret, why=why))
 
 
-def _mark(secret: str, phase: Phase, now: datetime, why: str) -> AnnotateAuthority:
-    annotations = ((naming.PHASE_ANNOTATION, str(phase)), (naming.SINCE_ANNOTATION, f"{now:%Y-%m-%dT%H:%M:%SZ}"))
+def _mark(secret: str, phase: Phase, since: datetime, why: str) -> AnnotateAuthority:
+    annotations = ((naming.PHASE_ANNOTATION, str(phase)), (naming.SINCE_ANNOTATION, f"{since:%Y-%m-%dT%H:%M:%SZ}"))
     return AnnotateAuthority(secret=secret, annotations=annotations, why=f"{phase}: {why}")
 
 

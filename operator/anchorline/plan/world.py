@@ -89,7 +89,8 @@ class RotationSeen:
     `steady` is how long every target has been seen to carry the newest root, `moved` how long no live leaf has been
     under an older one; both by a clock that does not jump, and only as far as this process has watched.
     `under` counts live leaves by generation; `pods` are running injected pods, by namespace, that started before the
-    newest root could be read, None while they were not counted.
+    newest root could be read, None while they were not counted. `youngest` is when the last of all running injected
+    pods was created, None while nobody asked.
     """
 
     stores_lacking: tuple[str, ...] = ()
@@ -98,6 +99,7 @@ class RotationSeen:
     moved: timedelta = timedelta(0)
     under: tuple[tuple[int, int], ...] = ()
     pods: tuple[tuple[str, int], ...] | None = None
+    youngest: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

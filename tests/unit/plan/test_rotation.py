@@ -219,6 +219,38 @@ def test_pods_that_were_not_counted_are_waited_for() -> None:
     ]
 
 
+def test_a_pod_that_was_dated_by_a_faster_clock_is_waited_for() -> None:
+    """It started before the new root could be read, and seems younger: the clocks were set back in between."""
+    world = a_small_world(rotation=TURN)
+    world.start_pod("old", "shop")
+    world.clocks_behind(behind=True)
+    rotate(world)
+    for _ in range(30):
+        world.later(timedelta(minutes=1))
+        world.settle()
+    world.clocks_behind(behind=False)
+    go_on(world, lambda world: world.clock > timedelta(days=3).total_seconds())
+    assert not one_root(world)
+    world.end_pod("old")
+    go_on(world, ended)
+
+
+def test_a_reason_whose_record_was_deleted_rotates_nothing_again() -> None:
+    world = a_small_world(rotation=TURN)
+    rotate(world, "yearly")
+    go_on(world, ended)
+    world.delete("Secret", "internal-retired-1", OPERATOR)
+    rotate(world, "monthly")
+    go_on(world, lambda world: one_root(world) and len(world.roots) == 3)
+    world.delete("Secret", "internal-retired-2", OPERATOR)
+    world.settle()
+    rotate(world, "yearly")
+    world.settle()
+    assert one_root(world)
+    told = world.private_cas()[0].status.generations
+    assert [each.number for each in told] == [3, 2, 1]
+
+
 def test_a_person_is_told_ahead_when_the_end_of_an_old_root_will_end_the_waiting() -> None:
     world = a_small_world(root={"validity": "240h"})
     go_on(world, lambda world: world.clock > 7 * 86400)
