@@ -25,7 +25,7 @@ OPERATOR_MAY: tuple[Question, ...] = (
     ("get list watch create update delete", "configmaps", "", ""),
     ("get list watch patch", "namespaces", "", ""),
     ("list", "pods", "", ""),
-    ("create", "events.events.k8s.io", "", ""),
+    ("create list", "events.events.k8s.io", "", ""),
     ("create", "leases.coordination.k8s.io", NAMESPACE, ""),
     ("get update", "leases.coordination.k8s.io", NAMESPACE, "anchorline-operator"),
 )
@@ -45,7 +45,7 @@ OPERATOR_MAY_NOT: tuple[Question, ...] = (
     ("create", "serviceaccounts/token", NAMESPACE, ""),
     ("impersonate", "users", "", ""),
     ("impersonate", "serviceaccounts", "", ""),
-    ("get list watch update patch delete", "events.events.k8s.io", "", ""),
+    ("get watch update patch delete", "events.events.k8s.io", "", ""),
     ("create", "events", "", ""),
     ("list watch delete patch", "leases.coordination.k8s.io", NAMESPACE, ""),
     ("get update", "leases.coordination.k8s.io", NAMESPACE, "another"),

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from hashlib import sha256
 from typing import Any, assert_never
 
 from anchorline.api import codec, naming
 from anchorline.api.meta import ObjectKey
 from anchorline.errors import ClusterError, NotReady, Reason
 from anchorline.kube import entropy, objects, views
-from anchorline.kube.resources import CERTIFICATES, CONFIG_MAPS, EVENTS, NAMESPACES, PRIVATE_CAS, SECRETS, Resource
+from anchorline.kube.events import Events
+from anchorline.kube.resources import CERTIFICATES, CONFIG_MAPS, NAMESPACES, PRIVATE_CAS, SECRETS, Resource
 from anchorline.kube.world import World
 from anchorline.pki import (
     Certificate,
@@ -27,23 +27,20 @@ from anchorline.plan import actions
 from anchorline.plan.actions import Action, Plan
 
 _KINDS: dict[str, Resource] = {"PrivateCA": PRIVATE_CAS, "Certificate": CERTIFICATES}
-_REGARDING = {"PrivateCA": naming.API_VERSION, "Certificate": naming.API_VERSION, "Namespace": "v1"}
 _CONFLICT = 409
 # What makes an object ours: an intermediate's Secret in the place of a leaf's is in the way as much as a stranger's.
 _IDENTITY = (naming.MANAGED_LABEL, naming.ROLE_LABEL, naming.GENERATION_LABEL, naming.NUMBER_LABEL)
-_SAID_AT_MOST = 4096
 
 
 @dataclass
 class Applier:
-    """Carries out plans; `now` is asked for the time of events, `identity` names this process in them."""
+    """Carries out plans; `now` is asked for the time of events, `events` says them."""
 
     world: World
     now: Callable[[], datetime]
-    identity: str
+    events: Events
     issued: Callable[[str], None] = lambda _why: None
     store_changed: Callable[[str, str], None] = lambda _namespace, _content: None
-    said: dict[tuple[ObjectKey, str, str], None] = field(default_factory=dict)
     _annotating: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def apply(self, plan: Plan) -> None:
@@ -82,7 +79,7 @@ class Applier:
             case actions.SetStatus():
                 await self._set_status(action)
             case actions.Emit():
-                await self._emit(action)
+                await self.events.say(action, self.now())
             case _:
                 assert_never(action)
 
@@ -237,43 +234,6 @@ class Applier:
             # The plan that wrote it knows its status; somebody's new spec may be in the answer all the same.
             news = known is None or known.metadata.generation != written["metadata"]["generation"]
             self.world.certificates.put(written, written["metadata"]["resourceVersion"], notify=news)
-
-    async def _emit(self, todo: actions.Emit) -> None:
-        """Say it once: the event's name is made of what it says, so that a restart does not repeat it."""
-        key = (todo.about, todo.reason, todo.note)
-        if key in self.said:
-            return
-        about: dict[str, Any] = {
-            "apiVersion": _REGARDING[todo.about.kind],
-            "kind": todo.about.kind,
-            "name": todo.about.name,
-        }
-        if todo.about.namespace:
-            about["namespace"] = todo.about.namespace
-        if todo.uid:
-            about["uid"] = todo.uid
-        digest = sha256(f"{todo.about}{todo.uid}{todo.reason}{todo.note}".encode()).hexdigest()[:16]
-        namespace = todo.about.namespace or "default"
-        obj = objects.event(
-            about,
-            todo.note,
-            todo.reason,
-            todo.action,
-            warning=todo.warning,
-            name=f"{todo.about.name}.{digest}",
-            namespace=namespace,
-            time=f"{self.now():%Y-%m-%dT%H:%M:%S.%fZ}",
-            instance=self.identity,
-        )
-        try:
-            await self.world.client.create(EVENTS, obj)
-        except ClusterError as error:
-            # An event is a courtesy: it never stops the work; one that is already there was said before.
-            if error.status not in (_CONFLICT, 403, 404):
-                raise
-        if len(self.said) > _SAID_AT_MOST:
-            self.said.clear()
-        self.said[key] = None
 
 
 def _further(annotations: Mapping[str, str], todo: actions.AnnotateAuthority) -> bool:

@@ -12,6 +12,7 @@ from anchorline.pki import Certificate, KeyEncoding, PrivateKey, TrustBundle, en
 from anchorline.plan.actions import CreateIntermediate, CreateRoot, RecordRetired, RecordRoot, SecretShape
 
 Object = dict[str, Any]
+REPORTING_CONTROLLER = f"{naming.GROUP}/operator"
 
 
 def stamp(time: datetime) -> str:
@@ -182,7 +183,7 @@ def event(
         "kind": "Event",
         "metadata": {"name": name, "namespace": namespace},
         "eventTime": time,
-        "reportingController": "anchorline.dev/operator",
+        "reportingController": REPORTING_CONTROLLER,
         "reportingInstance": instance,
         "action": action,
         "reason": reason,

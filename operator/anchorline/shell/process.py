@@ -14,6 +14,7 @@ from anchorline.errors import AnchorlineError, ClusterError
 from anchorline.kube.apply import Applier
 from anchorline.kube.client import Client
 from anchorline.kube.connection import Connection, discover
+from anchorline.kube.events import Events
 from anchorline.kube.lease import Elector
 from anchorline.kube.observe import Observer
 from anchorline.kube.public_roots import public_roots
@@ -79,7 +80,8 @@ class Operator:
         self._nudger = Nudger(client) if settings.nudge_pods else None
         self._census = Census(self.world, self._queue.add)
         self._restarter = Restarter(self.world, observer) if settings.restart_workloads else None
-        applier = Applier(self.world, self._clock.now, settings.identity, metrics.issued)
+        self._events = Events(client, settings.identity)
+        applier = Applier(self.world, self._clock.now, self._events, metrics.issued)
         if self._nudger is not None:
             applier.store_changed = self._nudger.changed
         self._reconciler = Reconciler(
@@ -159,9 +161,17 @@ class Operator:
             else:
                 return
 
+    async def _recall(self) -> None:
+        """Learn what other processes have said; without it, what was said is said once more."""
+        try:
+            await self._events.recall()
+        except ClusterError as error:
+            log.warning("cannot read the events that were said before", extra={"why": error.message})
+
     async def _work(self) -> None:
         self._metrics.leading(now=True)
         log.info("leading", extra={"identity": self._settings.identity})
+        await self._recall()
         await self._sweep()
         async with asyncio.TaskGroup() as group:
             for part in (self._census, self._nudger, self._restarter):
