@@ -146,6 +146,9 @@ class _View:
             tail=self.tail(each),
             issued_until=horizon.issued_until,
             horizon_secret=horizon.secret,
+            followed=not each.brought
+            and root.certificate is not None
+            and root.certificate.not_after > each.certificate.not_after,
         )
 
 

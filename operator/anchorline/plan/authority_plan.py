@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from anchorline.api import naming
 from anchorline.api.privateca import Phase, PrivateCA, RootSource
 from anchorline.errors import InvalidSpec, Reason
-from anchorline.pki import Certificate, IntermediateProfile, validity
+from anchorline.pki import IntermediateProfile, validity
 from anchorline.plan import policy, rotation
 from anchorline.plan.actions import Action, AnnotateAuthority, CreateIntermediate, DeleteAuthority, Plan
 from anchorline.plan.authority import lost, newest, signing_root, trouble
 from anchorline.plan.authority_status import status_plan
 from anchorline.plan.brought import brought_trouble
 from anchorline.plan.findings import Finding, soonest
+from anchorline.plan.renewals import intermediate_renewal
 from anchorline.plan.roots import key_spec, new_root, record_root, subject_of
 from anchorline.plan.world import AuthoritySeen, IntermediateSeen, RootSeen
 
@@ -89,7 +90,7 @@ def why_intermediate(seen: AuthoritySeen, root: RootSeen, now: datetime) -> str:
     if current is None or current.certificate is None:
         return "none is there that can sign"
     spec, have = seen.resource.spec, current.certificate
-    if now >= intermediate_renewal(seen, have) and root.certificate.not_after > have.not_after:
+    if now >= intermediate_renewal(spec, have) and root.certificate.not_after > have.not_after:
         return f"the one before ends at {have.not_after:%Y-%m-%dT%H:%M:%SZ}"
     if set(have.permitted_dns) != set(policy.permitted_domains(spec, seen.cluster_domain)):
         return "the policy grants other names than its name constraints"
@@ -101,15 +102,6 @@ def why_intermediate(seen: AuthoritySeen, root: RootSeen, now: datetime) -> str:
     if have.key_spec != key_spec(spec.intermediate.key):
         return "another kind of key is wanted"
     return ""
-
-
-def intermediate_renewal(seen: AuthoritySeen, current: Certificate) -> datetime:
-    """Before it would cap a leaf: the longest leaf that may be asked for still fits when the next one takes over."""
-    spec = seen.resource.spec
-    life = current.not_after - current.not_before
-    margin = spec.intermediate.renew_before or life / 3
-    longest = max(spec.leaf.duration, spec.policy.max_duration or timedelta(0)) * 1.05
-    return current.not_after - min(max(margin, longest), life * 0.8)
 
 
 def _new_intermediate(seen: AuthoritySeen, root: RootSeen, why: str, now: datetime) -> CreateIntermediate:
@@ -192,7 +184,7 @@ def orphaned(
 def _look_again(seen: AuthoritySeen, now: datetime) -> datetime | None:
     root = signing_root(seen.material)
     current = newest(seen.material, root.generation, now) if root else None
-    renew = intermediate_renewal(seen, current.certificate) if current and current.certificate else None
+    renew = intermediate_renewal(seen.resource.spec, current.certificate) if current and current.certificate else None
     ends = [each.certificate.not_after for each in seen.material.intermediates if each.certificate]
     brought = now + LOOK_AT_BROUGHT_AGAIN if _brings(seen.resource) else None
     replaced = rotation.renewal(seen, root) if root else None

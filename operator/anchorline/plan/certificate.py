@@ -14,7 +14,7 @@ from anchorline.plan.actions import Action, AnnotateAuthority, IssueLeaf, Plan, 
 from anchorline.plan.certificate_status import status_plan
 from anchorline.plan.findings import Finding, soonest
 from anchorline.plan.leaf_request import LeafRequest, leaf_request
-from anchorline.plan.renewals import issuer_of, reissue_at, renewal
+from anchorline.plan.renewals import LATE, due, expected, issuer_of, reissue_at
 from anchorline.plan.upkeep import chain_digest, target, upkeep
 from anchorline.plan.world import Authority, CertificateSeen, ForeignObject, LeafSecret, Signer
 
@@ -173,7 +173,7 @@ def _due(case: _Case) -> Finding | None:
     assert case.leaf is not None  # noqa: S101
     if case.now >= case.leaf.not_after:
         return Finding(reason="Expired", message=f"it expired at {case.leaf.not_after:%Y-%m-%dT%H:%M:%SZ}")
-    if case.now >= renewal(case.seen, case.leaf):
+    if case.now >= due(case.seen, case.leaf):
         return Finding(
             reason="Renewing", message=f"it is due for renewal; it ends at {case.leaf.not_after:%Y-%m-%dT%H:%M:%SZ}"
         )
@@ -317,4 +317,6 @@ def _look_again(case: _Case) -> datetime | None:
     turn = None
     if issuer is not None and issuer.generation != case.signer.generation and not case.authority.paused:
         turn = reissue_at(case.seen.resource, case.authority)
-    return soonest(renewal(case.seen, case.leaf), turn, case.authority.look_again)
+    told = expected(case.seen, case.leaf, case.now)
+    late = told + LATE if told is not None and told < due(case.seen, case.leaf) else None
+    return soonest(due(case.seen, case.leaf), turn, late, case.authority.look_again)

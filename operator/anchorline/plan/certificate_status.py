@@ -51,7 +51,7 @@ def _status(seen: CertificateSeen, refused: Finding | None, now: datetime) -> Ce
         conditions=conditions,
         not_before=leaf.not_before,
         not_after=leaf.not_after,
-        renewal_time=renewals.renewal(seen, leaf),
+        renewal_time=renewals.expected(seen, leaf, now),
         serial_number=leaf.serial_hex,
         fingerprint=leaf.fingerprint,
         authority=renewals.generation_of(leaf, seen.authority) or seen.resource.status.authority,
@@ -65,7 +65,7 @@ def _conditions(seen: CertificateSeen, refused: Finding | None, now: datetime) -
     valid = leaf is not None and leaf.valid_at(now)
     if refused is None:
         return (
-            condition("Ready", ok=True, reason=Reason.READY, message=_good(seen, leaf), generation=generation),
+            condition("Ready", ok=True, reason=Reason.READY, message=_good(seen, leaf, now), generation=generation),
             condition("Issuing", ok=False, reason="Issued", message="", generation=generation),
         )
     if valid and refused.reason in _CAS_TROUBLE:
@@ -87,9 +87,11 @@ def _conditions(seen: CertificateSeen, refused: Finding | None, now: datetime) -
     )
 
 
-def _good(seen: CertificateSeen, leaf: Certificate | None) -> str:
+def _good(seen: CertificateSeen, leaf: Certificate | None, now: datetime) -> str:
     assert leaf is not None  # noqa: S101 - nothing was refused and nothing is to be issued
-    message = f"valid until {_time(leaf.not_after)}, to be renewed at {_time(renewals.renewal(seen, leaf))}"
+    renewed = renewals.expected(seen, leaf, now)
+    when = f"at {_time(renewed)}" if renewed is not None else "as soon as another intermediate signs: its own ends then"
+    message = f"valid until {_time(leaf.not_after)}, to be renewed {when}"
     return "; ".join((message, *_capped(seen, leaf), *_warnings(seen)))
 
 

@@ -178,7 +178,10 @@ class PodSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signer:
-    """The intermediate that signs now, and the certificates that are served after the leaf."""
+    """The intermediate that signs now, and the certificates that are served after the leaf.
+
+    `followed`: another one that ends later comes in its place, by our own doing, before it ends.
+    """
 
     generation: int
     secret: str
@@ -186,6 +189,7 @@ class Signer:
     tail: tuple[Certificate, ...]
     issued_until: datetime
     horizon_secret: str
+    followed: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.support import builders, certificates
 from tests.support.builders import a_certificate, a_namespace, a_private_ca
 from tests.support.certificates import DAY, NOW
 from tests.support.simulation import World, settled
@@ -46,6 +47,49 @@ def test_a_transition_time_moves_only_with_the_status() -> None:
 @pytest.mark.parametrize(("key", "warned"), [({"algorithm": "Ed25519"}, True), ({"size": 521}, True), ({}, False)])
 def test_a_key_that_clients_refuse_is_warned_of(key: dict[str, Any], warned: bool) -> None:
     assert ("keys are refused by browsers, gRPC and NSS" in a_world(privateKey=key).condition(WEB)["message"]) is warned
+
+
+def an_hour_under_an_hour() -> World:
+    """A leaf that lives as long as its intermediate, which therefore ends with it."""
+    ca = a_private_ca(intermediate={"validity": "1h"}, leaf={"duration": "1h"})
+    world = settled(ca, a_namespace())
+    world.now += timedelta(minutes=5)
+    world.put(a_certificate())
+    return world.settle()
+
+
+def test_a_leaf_that_ends_with_its_intermediate_is_renewed_at_the_time_that_it_tells() -> None:
+    world = an_hour_under_an_hour()
+    for _ in range(3):
+        status, (have, *_) = world.api.get(WEB)["status"], world.leaves()[SECRET][1]
+        told = datetime.fromisoformat(status["renewalTime"])
+        assert told < have.not_after - timedelta(minutes=10), "not at its very end"
+        assert f"to be renewed at {told:%Y-%m-%dT%H:%M:%SZ}" in world.condition(WEB)["message"]
+        while world.api.get(WEB)["status"]["revision"] == status["revision"]:
+            world.settle(world.now + timedelta(minutes=1))
+            told = max(told, datetime.fromisoformat(world.api.get(WEB)["status"]["renewalTime"]))
+            assert world.now < told + timedelta(minutes=1)
+
+
+def test_an_intermediate_that_is_late_is_not_promised_again() -> None:
+    world = an_hour_under_an_hour()
+    told = datetime.fromisoformat(world.api.get(WEB)["status"]["renewalTime"])
+    world.now = told + timedelta(seconds=59)
+    assert world.plan(WEB).look_again == told + timedelta(minutes=1)
+    world.now = told + timedelta(minutes=1)
+    world.reconcile(WEB)
+    assert "renewalTime" not in world.api.get(WEB)["status"]
+    assert "to be renewed as soon as another intermediate signs" in world.condition(WEB)["message"]
+    assert world.plan(WEB).look_again == world.leaves()[SECRET][1][0].not_after
+
+
+def test_nothing_is_promised_for_the_intermediate_that_somebody_else_replaces() -> None:
+    root = certificates.a_root()
+    signer = certificates.an_intermediate(root, not_after=NOW + 10 * DAY)
+    brought = builders.a_brought_secret([signer.certificate, root.certificate], signer.key)
+    world = settled(brought, builders.a_brought_ca(), a_namespace(), a_certificate())
+    assert "renewalTime" not in world.api.get(WEB)["status"]
+    assert "valid until 2026-06-11T12:00:00Z, to be renewed as soon as another" in world.condition(WEB)["message"]
 
 
 class Watched(World):
