@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.contract.conftest import Scene, a_scene, a_site, reissued, serial
+from tests.contract.conftest import Scene, a_scene, reissued, serial
+from tests.support.lab import needs_own
 from tests.support.operator import EXECUTABLE, SYSTEM, Operator, Site, awaited, condition
+from tests.support.site import a_site
 
 from anchorline.lab import ControlPlane
 
@@ -17,6 +19,7 @@ CRDS = Path(__file__).parents[2] / "crds"
 @pytest.fixture(scope="module")
 def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """An operator on a control plane that tests may break."""
+    needs_own("breaks the API server and etcd")
     with a_site(tmp_path_factory.mktemp("faults")) as site:
         process = Operator(site, "pod-fragile")
         try:
@@ -149,6 +152,8 @@ def test_a_port_that_is_taken_is_said(stage: Scene, fragile: Operator) -> None:
     try:
         process.spawn(port=fragile.port)
         awaited(lambda: not process.running, "it ends")
-        assert "address already in use" in process.log
+        port = f"127.0.0.1:{fragile.port}"
+        assert f"cannot listen on {port}: Address already in use; choose another port with --health-port" in process.log
+        assert "Traceback" not in process.log
     finally:
         process.end()

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from anchorline.api import manifests
+from anchorline.errors import InvalidSpec
 
 HEADER = (
     "# Generated from operator/anchorline/api by `anchorline crds --write`. Do not edit: `make crds` overwrites it.\n"
@@ -55,10 +56,13 @@ def to_yaml(value: dict[str, Any]) -> str:
 
 
 def write(directory: Path) -> int:
-    """Write one file for each CRD, make the directory when it is missing; the exit code."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, content in files().items():
-        (directory / name).write_text(content, encoding="utf-8")
+    """Write one file for each CRD, make the directory when it is missing; the exit code. Raises InvalidSpec."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, content in files().items():
+            (directory / name).write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise InvalidSpec(f"cannot write into {directory}: {error.strerror}; name a folder that can be") from error
     return 0
 
 

@@ -1,6 +1,7 @@
 """`anchorline`: the subcommands, and what their errors look like to a person."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -74,9 +75,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command: 0 when it did what was asked, 1 with one sentence when it could not."""
     arguments = parser().parse_args(argv)
     try:
-        return int(arguments.func(arguments))
+        code = int(arguments.func(arguments))
+        sys.stdout.flush()
+        return code  # noqa: TRY300 - what was printed has to leave before all is well
     except AnchorlineError as error:
         print(f"anchorline: {error.message}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read our output has enough of it; Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

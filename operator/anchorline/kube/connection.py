@@ -114,6 +114,8 @@ def from_kubeconfig(path: Path | None = None, context: str | None = None) -> Con
 
     Without `path`: KUBECONFIG, then ~/.kube/config. Raises InvalidSpec when it, or the optional package, is not there.
     """
+    if path is not None and not path.is_file():
+        raise InvalidSpec(f"There is no kubeconfig file {path}; give the path of one that exists.")
     try:
         import yaml
         from kubernetes import client, config  # its functions have no types
@@ -132,6 +134,10 @@ def from_kubeconfig(path: Path | None = None, context: str | None = None) -> Con
         # Its text spans lines and quotes the file, which may hold a token.
         raise InvalidSpec(f"cannot use the kubeconfig {path or 'of this user'}: it is not YAML") from None
     except (config.ConfigException, OSError, ValueError) as error:
+        if path is None and "No configuration found" in str(error):
+            raise InvalidSpec(
+                "There is no cluster to talk to: neither KUBECONFIG nor ~/.kube/config names one; pass --kubeconfig."
+            ) from error
         raise InvalidSpec(f"cannot use the kubeconfig {path or 'of this user'}: {error}") from error
     chosen = next((entry for entry in contexts if entry["name"] == context), current)
     return _connection(settings, chosen["context"].get("namespace") or "default")

@@ -34,8 +34,18 @@ def locate_all(names: Sequence[str]) -> dict[str, Path]:
         with progress.display() as display:
             for position, binary in enumerate(missing, start=1):
                 step = progress.Step(name=binary.name, position=position, total=len(missing))
-                found[binary.name] = compiler.compiled(binary, cached(binary), step, display)
+                found[binary.name] = _built(binary, step, display)
     return {name: path for name, path in found.items() if path is not None}
+
+
+def _built(binary: versions.Binary, step: progress.Step, display: progress.Display) -> Path:
+    try:
+        return compiler.compiled(binary, cached(binary), step, display)
+    except OSError as error:
+        raise errors.NotReady(
+            f"The cache folder {places.cache()} cannot be used ({error}); make it writable, or set XDG_CACHE_HOME to a "
+            "folder that is."
+        ) from error
 
 
 def present(binary: versions.Binary) -> Path | None:

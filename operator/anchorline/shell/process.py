@@ -23,6 +23,7 @@ from anchorline.shell import handlers, logs
 from anchorline.shell.census import Census
 from anchorline.shell.clock import Clock
 from anchorline.shell.health import Health
+from anchorline.shell.listening import listen
 from anchorline.shell.metrics import Metrics
 from anchorline.shell.nudge import Nudger
 from anchorline.shell.planner import Planner
@@ -135,7 +136,8 @@ class Operator:
         health = Health(self.world, self._metrics, self._kopf_ready.is_set)
         runner = web.AppRunner(health.application(), access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, self._settings.address, self._settings.health_port).start()
+        address, port = self._settings.address, self._settings.health_port
+        await listen(web.TCPSite(runner, address, port), address, port, "--health-port")
         return runner
 
     async def _lead(self) -> None:

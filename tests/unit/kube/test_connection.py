@@ -106,8 +106,16 @@ def test_a_kubeconfig_with_an_exec_plugin(tmp_path: Path) -> None:
 
 
 def test_a_kubeconfig_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InvalidSpec, match="cannot use the kubeconfig"):
+    with pytest.raises(InvalidSpec, match="There is no kubeconfig file"):
         connections.from_kubeconfig(tmp_path / "none")
+
+
+def test_a_user_without_a_cluster_is_told_where_one_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    with pytest.raises(InvalidSpec, match="neither KUBECONFIG nor"):
+        connections.from_kubeconfig()
 
 
 def test_the_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,14 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         compiler.compiled(versions.binary("etcd"), binaries.cached(versions.binary("etcd")), STEP, Silent())
 
 
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(errors.NotReady, match=r"cache folder .*file/anchorline cannot be used.* XDG_CACHE_HOME"):
+        binaries.locate("etcd")
+
+
 def test_the_second_caller_waits_and_then_finds_the_binary(monkeypatch: pytest.MonkeyPatch) -> None:
     binary = versions.binary("etcd")
     target = binaries.cached(binary)

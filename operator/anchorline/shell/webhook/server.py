@@ -17,6 +17,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from anchorline.api import naming
 from anchorline.plan import injection
+from anchorline.shell.listening import listen
 from anchorline.shell.webhook import review
 from anchorline.shell.webhook.metrics import Metrics
 
@@ -128,11 +129,11 @@ def quiet_collector() -> None:
 
 
 async def serve_reviews(handler: Reviews, context: ssl.SSLContext, address: str, port: int) -> web.ServerRunner:
-    """Listen for reviews. `runner.cleanup()` stops accepting and gives open requests SHUTDOWN_SECONDS."""
+    """Listen for reviews, or raise NotReady. `cleanup()` stops accepting, and open requests get SHUTDOWN_SECONDS."""
     server = web.Server(handler, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS)
     runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
-    await web.TCPSite(runner, address, port, ssl_context=context, backlog=1024).start()
+    await listen(web.TCPSite(runner, address, port, ssl_context=context, backlog=1024), address, port, "--port")
     return runner
 
 
@@ -142,7 +143,7 @@ def port_of(runner: web.BaseRunner) -> int:
 
 
 async def serve_health(probes: Probes, metrics: Metrics, address: str, port: int) -> web.AppRunner:
-    """Listen for `/healthz`, `/readyz` and `/metrics` on plain HTTP."""
+    """Listen for `/healthz`, `/readyz` and `/metrics` on plain HTTP. Raises NotReady when it cannot."""
 
     def probe(question: Callable[[], Health]) -> Callable[[web.Request], asyncio.Future[web.Response]]:
         async def respond(_: web.Request) -> web.Response:
@@ -160,5 +161,5 @@ async def serve_health(probes: Probes, metrics: Metrics, address: str, port: int
     application.router.add_get("/metrics", metrics_text)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    await web.TCPSite(runner, address, port).start()
+    await listen(web.TCPSite(runner, address, port), address, port, "--health-port")
     return runner
