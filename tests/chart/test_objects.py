@@ -27,7 +27,7 @@ RULES = {
         rule("", ["secrets", "configmaps"], READ + WRITE),
         rule("", ["namespaces"], [*READ, "patch"]),
         rule("", ["pods"], ["list"]),
-        rule("events.k8s.io", ["events"], ["create"]),
+        rule("events.k8s.io", ["events"], ["create", "list"]),
     ],
     ("Role", "anchorline-operator"): [
         rule("coordination.k8s.io", ["leases"], ["create"]),

@@ -115,7 +115,7 @@ def _run_all(stage: Stage, pod: Object, port: int, mounts: dict[str, Path]) -> l
     absent = [name for name in clients.commands(issue.HOST, port) if name not in answers]
     if absent:
         stage.note(f"not run here: {', '.join(absent)}")
-    stage.note("Java reads none of these variables: it needs a truststore of its own, which is a later step")
+    stage.note("Java reads none of these variables: a namespace that has it asks for anchorline.dev/trust-formats: jks")
     return list(answers)
 
 
