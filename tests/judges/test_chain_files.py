@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.judges import goprograms
 from tests.support.certificates import Chain, a_bridge, a_chain
 
 from anchorline import pki
@@ -164,14 +165,7 @@ func main() {
 @pytest.fixture(scope="module")
 def go_judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Go's verifier, built once."""
-    folder = tmp_path_factory.mktemp("go")
-    (folder / "judge.go").write_text(GO)
-    go = shutil.which("go") or "/usr/local/go/bin/go"
-    if not Path(go).exists():
-        pytest.skip("go is not installed")
-    built = run(go, "build", "-o", "judge", "judge.go", cwd=folder)
-    assert built.returncode == 0, built.stderr
-    return folder / "judge"
+    return goprograms.built(GO, tmp_path_factory.mktemp("go"))
 
 
 def _go_verdicts(judge: Path, folder: Path, *names: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Real TLS handshakes on this machine: Python, Node and Java as clients of a Python server that serves our chains."""
+"""Real TLS handshakes on this machine: Python, curl, Go, Node and Java as clients of a server of our chains."""
 
 import shutil
 import socket
@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.judges import goprograms
 from tests.support.certificates import a_bridge, a_chain
 
 from anchorline import pki
@@ -81,6 +82,54 @@ def node_says(port: int, roots: pki.TrustBundle, name: str, folder: Path) -> str
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
 
 
+def curl_says(port: int, roots: pki.TrustBundle, name: str, folder: Path) -> int:
+    """The exit code of curl, 0 as soon as it has shaken hands: our server speaks no HTTP."""
+    curl = shutil.which("curl")
+    if curl is None:
+        pytest.skip("curl is not installed")
+    (folder / "roots.pem").write_bytes(roots.pem)
+    where = ["--cacert", str(folder / "roots.pem"), "--resolve", f"{name}:{port}:127.0.0.1", f"https://{name}:{port}/"]
+    command = [curl, "-sS", "--noproxy", "*", "--http0.9", "--max-time", "20", "-w", "\\n%{time_appconnect}", *where]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return 0 if float(done.stdout.splitlines()[-1]) > 0 else done.returncode
+
+
+GO = """
+package main
+
+import ("crypto/tls"; "crypto/x509"; "fmt"; "os")
+
+// main shakes hands under each name: ok, or why not.
+func main() {
+    pem, err := os.ReadFile(os.Args[2])
+    if err != nil { fmt.Println(err); os.Exit(1) }
+    roots := x509.NewCertPool()
+    roots.AppendCertsFromPEM(pem)
+    for _, name := range os.Args[3:] {
+        settings := &tls.Config{RootCAs: roots, ServerName: name}
+        connection, err := tls.Dial("tcp", "127.0.0.1:" + os.Args[1], settings)
+        if err != nil { fmt.Println("no", name, err); continue }
+        connection.Close()
+        fmt.Println("ok", name)
+    }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def go_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A client in Go."""
+    return goprograms.built(GO, tmp_path_factory.mktemp("go"))
+
+
+def go_says(client: Path, port: int, roots: pki.TrustBundle, folder: Path, *names: str) -> list[str]:
+    """What Go says for each name: ok or no."""
+    (folder / "roots.pem").write_bytes(roots.pem)
+    command = [client, str(port), str(folder / "roots.pem"), *names]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return [line[:2] for line in done.stdout.splitlines()]
+
+
 JAVA = """
 import java.io.*; import java.net.*; import java.security.*; import java.security.cert.*; import javax.net.ssl.*;
 
@@ -137,6 +186,28 @@ def test_python_and_node_shake_hands_for_our_names_only(kind: str, tmp_path: Pat
         assert node_says(port, chain.roots, "pay.svc", tmp_path) == "ERR_TLS_CERT_ALTNAME_INVALID"
 
 
+REFUSED_BY_CURL = 60
+
+
+@pytest.mark.parametrize("kind", ["P-256", "P-384", "RSA", "Ed25519"])
+def test_curl_and_go_shake_hands_for_our_names_only(kind: str, go_client: Path, tmp_path: Path) -> None:
+    chain = a_chain(kind, now=NOW, dns=(NAME, "*.shop.svc"))
+    with serving(tmp_path, chain.served, chain.leaf_key) as port:
+        said = [curl_says(port, chain.roots, name, tmp_path) for name in (NAME, "any.shop.svc", "pay.svc")]
+        assert said == [0, 0, REFUSED_BY_CURL]
+        assert go_says(go_client, port, chain.roots, tmp_path, NAME, "any.shop.svc", "pay.svc") == ["ok", "ok", "no"]
+
+
+@pytest.mark.parametrize("trusted", ["old", "new", "both"])
+def test_the_bridge_holds_before_curl_and_go(trusted: str, go_client: Path, tmp_path: Path) -> None:
+    bridge = a_bridge(NOW)
+    roots = {"old": (bridge.old,), "new": (bridge.new,), "both": (bridge.old, bridge.new)}[trusted]
+    bundle = pki.TrustBundle.of(roots, now=NOW)
+    with serving(tmp_path, bridge.served, bridge.leaf_key) as port:
+        assert curl_says(port, bundle, NAME, tmp_path) == 0
+        assert go_says(go_client, port, bundle, tmp_path, NAME) == ["ok"]
+
+
 @pytest.mark.parametrize("trusted", ["old", "new", "both"])
 def test_the_bridge_holds_before_python_and_node(trusted: str, tmp_path: Path) -> None:
     bridge = a_bridge(NOW)
@@ -147,10 +218,13 @@ def test_the_bridge_holds_before_python_and_node(trusted: str, tmp_path: Path) -
         assert node_says(port, bundle, NAME, tmp_path) == "ok"
 
 
-def test_a_stranger_is_refused(tmp_path: Path) -> None:
+def test_a_stranger_is_refused(go_client: Path, tmp_path: Path) -> None:
     chain, bridge = a_chain(now=NOW), a_bridge(NOW)
+    stranger = pki.TrustBundle.of([bridge.new], now=NOW)
     with serving(tmp_path, chain.served, chain.leaf_key) as port:
-        assert not python_says(port, pki.TrustBundle.of([bridge.new], now=NOW), NAME)
+        assert not python_says(port, stranger, NAME)
+        assert curl_says(port, stranger, NAME, tmp_path) == REFUSED_BY_CURL
+        assert go_says(go_client, port, stranger, tmp_path, NAME) == ["no"]
 
 
 @pytest.mark.parametrize("kind", ["P-256", "RSA", "Ed25519"])
