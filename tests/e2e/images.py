@@ -54,6 +54,7 @@ def operator() -> Path:
     """Return the archive of the operator's image, built anew when something of it has changed."""
     archive = _OPERATOR
     sources = [*(ROOT / "operator").rglob("*.py"), ROOT / "pyproject.toml", ROOT / "constraints.txt"]
+    sources.append(ROOT / "charts" / "anchorline" / "values.yaml")  # it names the image
     newest = max(path.stat().st_mtime for path in sources)
     if not archive.is_file() or archive.stat().st_mtime < newest:
         imagebuild.build(None, "", "")
