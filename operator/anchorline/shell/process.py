@@ -37,6 +37,8 @@ log = logging.getLogger("anchorline.operator")
 
 TOGETHER_SECONDS = 0.5
 SWEEP_AGAIN_SECONDS = 1.0
+# The API server looks through all events of a cluster for ours; certificates do not wait for it any longer.
+RECALL_SECONDS = 10.0
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -166,9 +168,12 @@ class Operator:
     async def _recall(self) -> None:
         """Learn what other processes have said; without it, what was said is said once more."""
         try:
-            await self._events.recall()
-        except ClusterError as error:
-            log.warning("cannot read the events that were said before", extra={"why": error.message})
+            async with asyncio.timeout(RECALL_SECONDS):
+                await self._events.recall()
+        except (ClusterError, TimeoutError) as error:
+            log.warning(
+                "cannot read the events that were said before", extra={"why": str(error) or "it takes too long"}
+            )
 
     async def _work(self) -> None:
         self._metrics.leading(now=True)
