@@ -1,5 +1,6 @@
 """A Certificate on a real API server: what is issued, what it costs, and what makes it be issued again."""
 
+import json
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -25,6 +26,7 @@ POLICY: Object = {
 }
 
 
+@pytest.mark.usefixtures("counted")
 def test_a_new_certificate_costs_two_writes_and_no_event(scene: Scene, operator: Operator) -> None:
     ca = scene.ca()
     operator.idle()
@@ -34,6 +36,16 @@ def test_a_new_certificate_costs_two_writes_and_no_event(scene: Scene, operator:
     written = [(e.verb, e.resource, e.subresource, e.name) for e in scene.site.writes(mark)]
     assert written == [("create", "secrets", "", "web-tls"), ("patch", "certificates", "status", "web")]
     assert scene.events("web") == []
+
+
+def test_each_decision_is_one_line_of_json_with_its_plan(scene: Scene, operator: Operator) -> None:
+    scene.issued(scene.ca())
+    operator.idle()
+    lines = [json.loads(line) for line in operator.log.splitlines()]
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+    key = f"Certificate {scene.name}/web"
+    plans = [line["plan"] for line in lines if line["message"] == "planned" and line["key"] == key]
+    assert [plan.split(":")[0] for plan in plans] == [f"create Secret {scene.name}/web-tls", f"set status of {key}"]
 
 
 def test_the_chain_is_verified_by_openssl_strict(scene: Scene, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def plan(site: Site) -> subprocess.CompletedProcess[str]:
     return run("plan", f"--kubeconfig={site.plane.kubeconfig}", f"--namespace={SYSTEM}")
 
 
+@pytest.mark.usefixtures("counted")
 def test_a_plan_is_printed_and_nothing_is_written(stage: Scene) -> None:
     ca = stage.ca(ready=False)
     stage.certificate(ca)
@@ -81,6 +82,12 @@ def test_nobody_at_home_is_said_in_one_sentence(tmp_path: Path, site: Site) -> N
     file = tmp_path / "kubeconfig"
     file.write_text(json.dumps(config))
     one_sentence(run("plan", f"--kubeconfig={file}"), "127.0.0.1:9")
+
+
+@pytest.mark.parametrize("command", [("plan",), ("rotate", "internal", "--reason=none")], ids=["plan", "rotate"])
+def test_somebody_without_rights_is_told_what_is_missing(site: Site, command: tuple[str, ...]) -> None:
+    config = site.plane.service_account_kubeconfig("default", "default")
+    one_sentence(run(*command, f"--kubeconfig={config}"), "system:serviceaccount:default:default", "(403 Forbidden)")
 
 
 def one_sentence(done: subprocess.CompletedProcess[str], *words: str) -> None:
