@@ -2,6 +2,7 @@
 
 Hypothesis: no timing decides, and CI tries the same examples each time. Coverage: it is asked of the pure rooms, and
 tracing makes a test twice as slow, so it is traced where those rooms' own tests run.
+--kubeconfig names the user's own cluster, else KUBECONFIG.
 """
 
 import os
@@ -30,3 +31,25 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Tests of the rooms that do I/O are not traced: the pure ones are covered by tests of their own."""
     if any(item.path.is_relative_to(room) for room in ELSEWHERE):
         item.add_marker(pytest.mark.no_cover)
+
+
+CLUSTER = "ANCHORLINE_TEST_KUBECONFIG"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the user name a cluster."""
+    what = "run tests that need a cluster on this one, and clean it up (default: KUBECONFIG, else one of our own)"
+    parser.addoption("--kubeconfig", metavar="FILE", help=what)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have all that starts a cluster, and processes of tests, know it."""
+    chosen = config.getoption("--kubeconfig")
+    if chosen:
+        os.environ[CLUSTER] = chosen
+
+
+def pytest_report_header() -> str:
+    """Say where it is going to be busy."""
+    chosen = os.environ.get(CLUSTER) or os.environ.get("KUBECONFIG")
+    return f"cluster: that of {chosen}" if chosen else "cluster: control planes of the lab"

@@ -6,18 +6,18 @@ It is not the `plane` of the other contract tests: they install and uninstall th
 import base64
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from tests.chart.cluster import Cluster as Chart
+from tests.support.lab import given, needs_own, own_plane, plane
 from tests.support.operator import ACCOUNT, SYSTEM, Api, Object, Operator, Site, awaited, condition, fresh
+from tests.support.site import a_site, borrowed_site
 
-from anchorline.lab import ControlPlane
+__all__ = ["own_plane", "plane"]
 
 
 @dataclass
@@ -189,19 +189,23 @@ def serial(secret: Object) -> int:
         return 0
 
 
-@contextmanager
-def a_site(directory: Path) -> Iterator[Site]:
-    """A control plane with the chart installed, without its Deployments."""
-    with ControlPlane.started() as plane:
-        Chart(plane.kubeconfig).install("--set=deployments.enabled=false")
-        yield Site(plane, Api(plane.kubeconfig), directory)
+def _as_long(**_: object) -> Literal["session", "module"]:
+    """On the user's cluster other modules install the chart too, so that each module has it for itself."""
+    return "module" if given() else "session"
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+@pytest.fixture(scope=_as_long)
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The cluster of all tests that break nothing."""
-    with a_site(tmp_path_factory.mktemp("operators")) as found:
+    directory = tmp_path_factory.mktemp("operators")
+    with borrowed_site(request.getfixturevalue("plane"), directory) if given() else a_site(directory) as found:
         yield found
+
+
+@pytest.fixture
+def counted() -> None:
+    """Skips a test that counts requests where there is no audit log."""
+    needs_own("counts requests in the audit log")
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +227,7 @@ def scene(operator: Operator) -> Iterator[Scene]:
 def a_scene(site: Site) -> Iterator[Scene]:
     """A namespace of a test's own; what the test made is taken away at its end."""
     stage = Scene(site, fresh("shop"))
+    site.namespaces.append(stage.name)
     site.api.create({"kind": "Namespace", "metadata": {"name": stage.name}})
     try:
         yield stage

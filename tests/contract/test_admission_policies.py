@@ -8,11 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from tests.chart.cluster import OPERATOR, WEBHOOK, Cluster, Done, Object, installed, trust_store
-from tests.support.lab import plane
 
 from anchorline import lab
-
-__all__ = ["plane"]
 
 pytestmark = pytest.mark.contract
 

@@ -7,15 +7,12 @@ from typing import Any
 
 import pytest
 from tests.support.fake_api import until
-from tests.support.lab import own_plane, plane
 
 from anchorline.kube import resources as r
 from anchorline.kube.cache import Cache
 from anchorline.kube.client import Client
 from anchorline.kube.connection import from_kubeconfig
 from anchorline.lab import Cluster, ControlPlane
-
-__all__ = ["own_plane", "plane"]
 
 pytestmark = pytest.mark.contract
 

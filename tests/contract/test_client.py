@@ -8,14 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.support.lab import plane
 
 from anchorline.kube import resources as r
 from anchorline.kube.client import ApiError, Client
 from anchorline.kube.connection import from_kubeconfig
 from anchorline.lab import Cluster
-
-__all__ = ["plane"]
 
 pytestmark = pytest.mark.contract
 

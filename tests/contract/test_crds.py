@@ -17,7 +17,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.property.test_api_values import SPECS, STATUSES
-from tests.support.lab import plane
 from tests.unit.api.rule_cases import CA, CASES, CERTIFICATE, FULL, MINIMAL, SCHEMAS, Json
 
 from anchorline.api import codec
@@ -25,8 +24,6 @@ from anchorline.api.certificate import CertificateSpec
 from anchorline.api.privateca import PrivateCASpec, PrivateCAStatus
 from anchorline.api.schema import VALIDATIONS
 from anchorline.lab import Cluster
-
-__all__ = ["plane"]
 
 pytestmark = pytest.mark.contract
 

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.lab import needs_own
+
+from anchorline.lab import ControlPlane
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(600)]
 DEMO_SECONDS = 400
@@ -66,6 +69,7 @@ def read_until(demo: subprocess.Popen[str], words: str) -> str:
 @pytest.fixture
 def mark(request: pytest.FixtureRequest) -> Iterator[str]:
     """A mark of one test; what a failed test leaves is killed."""
+    needs_own("starts labs for demos")
     value = f"{request.node.name}-{os.getpid()}"
     yield value
     for process in Path("/proc").glob("[0-9]*"):
@@ -115,6 +119,32 @@ def test_nothing_is_left_of_a_demo_that_is_ended_in_the_middle(
     assert demo.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130)
     assert gone(mark) == []
     assert list(tmp_path.glob("anchorline-lab-*")) == []
+
+
+def everything(plane: ControlPlane) -> set[str]:
+    """Names of all that a demo might leave in a cluster; events end by themselves."""
+    kinds = (
+        "namespaces,crds,clusterroles,clusterrolebindings,mutatingwebhookconfigurations"
+        ",validatingadmissionpolicies,validatingadmissionpolicybindings,secrets,configmaps"
+    )
+    return set(plane.kubectl("get", kinds, "-A", "-o", "name").stdout.split())
+
+
+def test_a_cluster_of_the_users_is_left_as_it_was(mark: str) -> None:
+    with ControlPlane.started() as plane:
+        flags = ("--skip-rotation", f"--kubeconfig={plane.kubeconfig}")
+        before = everything(plane)
+        text, _ = (demo := start(mark, *flags)).communicate(timeout=DEMO_SECONDS)
+        assert demo.returncode == 0, text
+        assert "resourceVersions are compared instead" in text
+        assert "python: hello over TLS" in text
+        assert everything(plane) == before
+        plane.kubectl("create", "namespace", "shop")
+        text, _ = (demo := start(mark, *flags)).communicate(timeout=DEMO_SECONDS)
+        assert demo.returncode == 1, text
+        assert "namespace shop already; the demo touches nothing that exists" in text
+        assert everything(plane) == before | {"namespace/shop", "configmap/kube-root-ca.crt"}
+    assert gone(mark) == []
 
 
 def test_a_kept_demo_goes_on_until_its_lab_is_ended(mark: str, tmp_path: Path) -> None:

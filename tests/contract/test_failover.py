@@ -62,6 +62,7 @@ def test_only_the_leader_writes_and_the_other_takes_over(stage: Scene, pair: tup
     assert len(stage.api.list("Secret", SYSTEM, f"anchorline.dev/authority={ca}")) == 2
 
 
+@pytest.mark.usefixtures("counted")
 def test_one_that_stops_hands_over_at_once(stage: Scene, pair: tuple[Operator, Operator]) -> None:
     leader, other = pair
     ca = stage.ca()

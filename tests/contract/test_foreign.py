@@ -30,6 +30,7 @@ def test_a_foreign_secret_in_the_place_of_a_leaf(scene: Scene, operator: Operato
     scene.ready("Certificate", "web")
 
 
+@pytest.mark.usefixtures("counted")
 def test_a_secret_that_was_left_alone_costs_no_writes(scene: Scene, operator: Operator) -> None:
     foreign(scene, "Secret", "web-tls", scene.name)
     ca = scene.ca()

@@ -10,16 +10,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.support.lab import eventually, own_plane, plane
+from tests.support.lab import eventually, needs_own
 
 from anchorline import errors
 from anchorline.cli import lab as command
 from anchorline.lab import AuditLog, ControlPlane, attach, controlplane, places
 from anchorline.lab.folder import Folder, read_state
 
-__all__ = ["own_plane", "plane"]
-
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.usefixtures("the_lab")]
 
 ADMIN = "anchorline-lab-admin"
 CALLER = """\
@@ -30,6 +28,12 @@ with ControlPlane.started(directory=Path(sys.argv[1])) as plane:
     print("up", flush=True)
     time.sleep(600)
 """
+
+
+@pytest.fixture(scope="module")
+def the_lab() -> None:
+    """Skips what starts labs where somebody wants to see a cluster of theirs tried."""
+    needs_own("tries the lab itself")
 
 
 def start_caller(directory: Path) -> subprocess.Popen[str]:

@@ -6,15 +6,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from tests.support.fake_api import until
-from tests.support.lab import own_plane, plane
 
 from anchorline.kube import resources as r
 from anchorline.kube.client import Client
 from anchorline.kube.connection import from_kubeconfig
 from anchorline.kube.lease import Elector
 from anchorline.lab import Cluster, ControlPlane
-
-__all__ = ["own_plane", "plane"]
 
 pytestmark = pytest.mark.contract
 

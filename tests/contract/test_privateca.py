@@ -94,6 +94,7 @@ def test_a_root_and_an_intermediate_are_made(scene: Scene) -> None:
     assert status["generations"][0]["fingerprint"] == root.fingerprint(hashes.SHA256()).hex()
 
 
+@pytest.mark.usefixtures("counted")
 def test_a_new_ca_costs_three_writes(scene: Scene, operator: Operator) -> None:
     operator.idle()
     mark = scene.site.audit.mark()

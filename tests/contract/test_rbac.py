@@ -4,11 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 from tests.chart.cluster import NAMESPACE, OPERATOR, WEBHOOK, Cluster, Object, as_list, installed
-from tests.support.lab import plane
 
 from anchorline import lab
-
-__all__ = ["plane"]
 
 pytestmark = pytest.mark.contract
 

@@ -49,6 +49,7 @@ def writes(stage: Scene, mark: int) -> list[tuple[str, str, str, int]]:
     return [(e.verb, e.resource, e.name, e.code) for e in stage.site.writes(mark)]
 
 
+@pytest.mark.usefixtures("counted")
 def test_a_killed_operator_comes_back_and_writes_nothing(stage: Scene, mortal: Operator) -> None:
     furnished(stage)
     assert "nobody" in stage.event(stage.name, "AuthorityNotFound")
@@ -62,6 +63,7 @@ def test_a_killed_operator_comes_back_and_writes_nothing(stage: Scene, mortal: O
     assert [stage.secret(name) for name in ("web-tls", "rsa-tls", "foreign-tls")] == before
 
 
+@pytest.mark.usefixtures("counted")
 def test_a_stopped_operator_ends_at_once_and_gives_its_lease_back(stage: Scene, mortal: Operator) -> None:
     furnished(stage)
     mortal.idle()

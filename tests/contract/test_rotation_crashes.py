@@ -14,6 +14,7 @@ import pytest
 from tests.auditor.beside import Beside
 from tests.scenarios.behind import stage
 from tests.scenarios.proxy import Blow, Proxy
+from tests.support.lab import needs_own
 from tests.support.operator import Operator, Site, awaited
 from tests.support.rotation import READ_ONCE, Rotation, seen
 
@@ -38,6 +39,7 @@ class Target(Operator):
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
     """Control planes to run on, one rotation at a time on each."""
+    needs_own("puts a proxy before the API server")
     folder, free = tmp_path_factory.mktemp("crashes"), Stages()
     with ExitStack() as stack:
         for number in range(PLANES):

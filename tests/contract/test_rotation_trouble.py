@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from tests.auditor.beside import Beside
 from tests.scenarios.meddling import restored
+from tests.support.lab import needs_own
 from tests.support.operator import Object, Operator, Site, awaited
 from tests.support.rotation import LAG, READ_ONCE, Rotation, seen, steadily
 
@@ -59,6 +60,7 @@ class Held:
 @pytest.fixture
 def operators(site: Site) -> Iterator[tuple[Operator, Operator]]:
     """Two operators; the second is not started."""
+    needs_own("breaks the API server")
     first, second = Operator(site, "pod-one"), Operator(site, "pod-two")
     try:
         yield first.start(), second

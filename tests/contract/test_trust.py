@@ -43,6 +43,7 @@ def trusting(scene: Scene, **spec: Any) -> str:
     return ca
 
 
+@pytest.mark.usefixtures("counted")
 def test_the_store_comes_before_the_label(scene: Scene, operator: Operator) -> None:
     ca = scene.ca()
     operator.idle()
@@ -137,6 +138,7 @@ def test_a_label_that_nobody_asked_for_goes(scene: Scene) -> None:
     switched(scene, on=False)
 
 
+@pytest.mark.usefixtures("counted")
 def test_the_annotation_removed_takes_the_label_then_the_store(scene: Scene, operator: Operator) -> None:
     trusting(scene)
     operator.idle()
@@ -149,6 +151,7 @@ def test_the_annotation_removed_takes_the_label_then_the_store(scene: Scene, ope
     assert writes == [("patch", "namespaces", scene.name), ("delete", "configmaps", STORE)]
 
 
+@pytest.mark.usefixtures("counted")
 def test_the_store_stays_while_an_injected_pod_is_there(scene: Scene, operator: Operator) -> None:
     trusting(scene)
     scene.pod("injected", {"anchorline.dev/injected": "true"})
@@ -215,6 +218,7 @@ def formatted(scene: Scene, value: str, *names: str) -> Object:
     return awaited(look, f"label {value} and files {names} in {scene.name}")
 
 
+@pytest.mark.usefixtures("counted")
 def test_formats_come_before_the_label_names_them(scene: Scene, operator: Operator) -> None:
     ca = trusting(scene)
     operator.idle()

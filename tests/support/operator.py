@@ -165,6 +165,7 @@ class Site:
     directory: Path
     logs: list[Path] = field(default_factory=list)
     metrics: list[str] = field(default_factory=list)
+    namespaces: list[str] = field(default_factory=list)
 
     @cached_property
     def account(self) -> Path:
