@@ -1,13 +1,14 @@
 """A rotation as a timeline for people: what will happen when, what waits for what, as far as it can be known now."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from anchorline.api import naming
 from anchorline.api.meta import Metadata
 from anchorline.api.privateca import Phase
 from anchorline.plan import rotation
 from anchorline.plan.authority import is_compromise
+from anchorline.plan.findings import Waiting
 from anchorline.plan.world import AuthoritySeen, RootSeen
 
 
@@ -21,8 +22,19 @@ def timeline(seen: AuthoritySeen, now: datetime) -> str:
     turn = rotation.step(seen, now)
     lines = [_root(root) for root in roots]
     lines += [f"now: {action}" for action in turn.actions]
-    lines += [f"waiting: generation {each.generation} waits for {each.text}" for each in turn.waiting]
-    return "\n".join((*lines, *_ahead(seen, roots, now)))
+    waiting = _waiting(seen, turn, now)
+    lines += [f"waiting: generation {each.generation} waits for {each.text}" for each in waiting]
+    return "\n".join((*lines, *_ahead(seen, roots, waiting, now)))
+
+
+def _waiting(seen: AuthoritySeen, turn: rotation.Step, now: datetime) -> tuple[Waiting, ...]:
+    """In the operator's words where there are some: its gates have watched for longer than whoever prints this."""
+    told = {
+        each.number: Waiting(generation=each.number, what=each.waiting_for, until=each.waiting_until)
+        for each in seen.resource.status.generations
+        if each.waiting_for and (each.waiting_until is None or each.waiting_until >= now)
+    }
+    return tuple(dict.fromkeys(told.get(each.generation, each) for each in turn.waiting))
 
 
 def _root(root: RootSeen) -> str:
@@ -33,7 +45,7 @@ def _idle(seen: AuthoritySeen, root: RootSeen, now: datetime) -> str:
     due = rotation.renewal(seen, root)
     planned = f"it is replaced by itself at {_time(due)}" if due else "it is replaced when its Secret changes"
     name = seen.resource.metadata.name
-    begun = _if_started(seen, now)
+    begun = _if_started(seen, root, now)
     return "\n".join(
         (
             f"{_root(root)}; no rotation is running; {planned}",
@@ -43,39 +55,40 @@ def _idle(seen: AuthoritySeen, root: RootSeen, now: datetime) -> str:
     )
 
 
-def _if_started(seen: AuthoritySeen, now: datetime) -> tuple[str, ...]:
+def _if_started(seen: AuthoritySeen, root: RootSeen, now: datetime) -> tuple[str, ...]:
     meta = seen.resource.metadata
     wish = tuple(sorted({**dict(meta.annotations), naming.ROTATE_ANNOTATION: "asked by a plan"}.items()))
     asked: Metadata = replace(meta, annotations=wish)
     begun = replace(seen, resource=replace(seen.resource, metadata=asked))
-    return (*(f"now: {action}" for action in rotation.start(begun, now)), *_schedule(seen, now))
+    active = now + seen.resource.spec.rotation.propagation
+    return (*(f"now: {action}" for action in rotation.start(begun, now)), *_schedule(seen, (root,), active))
 
 
-def _ahead(seen: AuthoritySeen, roots: tuple[RootSeen, ...], now: datetime) -> tuple[str, ...]:
+def _ahead(
+    seen: AuthoritySeen, roots: tuple[RootSeen, ...], waiting: tuple[Waiting, ...], now: datetime
+) -> tuple[str, ...]:
     incoming = roots[-1]
     if is_compromise(incoming.cause):
         return ("then: old roots leave the trust stores as soon as nothing is served under them any more",)
     if incoming.phase is Phase.DISTRIBUTING:
-        return tuple(f"then, at the earliest: {line}" for line in _schedule(seen, now))
+        known = [each.until for each in waiting if each.until is not None]
+        active = max(known, default=now + seen.resource.spec.rotation.propagation)
+        return tuple(f"then, at the earliest: {line}" for line in _schedule(seen, roots[:-1], active))
     return ()
 
 
-def _schedule(seen: AuthoritySeen, now: datetime) -> tuple[str, ...]:
-    """The earliest times, if every gate opens as soon as it may."""
+def _schedule(seen: AuthoritySeen, outgoing: tuple[RootSeen, ...], active: datetime) -> tuple[str, ...]:
+    """The earliest times, if every gate opens as soon as it may and no certificate is issued before."""
     spec = seen.resource.spec.rotation
-    active = now + spec.propagation
     moved = active + spec.reissue_over
-    retired = moved + max(spec.overlap, _longest(seen), spec.propagation)
+    horizons = (rotation.issued_until(seen, root) for root in outgoing)
+    retired = max(moved + max(spec.overlap, spec.propagation), *(each or moved for each in horizons))
     pods = ", and when no pod runs that started before the new root could be read" if spec.wait_for_pods else ""
     return (
         f"{_time(active)} Active: every trust store has carried the new root for {spec.propagation}; it begins to sign",
         f"{_time(moved)} Retiring: all certificates have been issued anew, over {spec.reissue_over}",
         f"{_time(retired)} Retired: rotation.overlap has passed and the last old certificate has ended{pods}",
     )
-
-
-def _longest(seen: AuthoritySeen) -> timedelta:
-    return max(seen.resource.spec.leaf.duration, seen.resource.spec.policy.max_duration or timedelta(0))
 
 
 def _time(time: datetime) -> str:

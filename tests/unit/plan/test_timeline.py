@@ -33,6 +33,8 @@ def test_a_ca_at_rest_says_when_it_is_replaced_and_what_a_rotation_would_do() ->
     assert "now: create Secret internal-root-2: root" in text
     assert "2026-06-01T12:10:00Z Active: every trust store has carried the new root for 0:10:00" in text
     assert "and when no pod runs that started before" in text
+    # No certificate of a day is issued beyond half as much again (ADR 5): the old root ends with that horizon.
+    assert "2026-06-03T00:00:00Z Retired" in text
 
 
 def test_a_ca_that_waits_for_no_pods_says_nothing_of_them() -> None:
@@ -62,6 +64,9 @@ def test_a_rotation_under_way_prints_what_it_waits_for_and_what_comes() -> None:
     text = printed(world)
     assert "waiting: generation 2 waits for running pods to read the trust stores" in text
     assert "then, at the earliest: 2026-06-01T12:10:00Z Active" in text
+    world.later(timedelta(minutes=9))
+    world.restart()
+    assert "then, at the earliest: 2026-06-01T12:10:00Z Active" in printed(world), "whoever looks has watched nothing"
     go_on(world, in_phase("Retiring", "Active"), at_least=timedelta(minutes=1))
     assert "generation 1: Retiring since" in printed(world)
     assert "at the earliest" not in printed(world)
