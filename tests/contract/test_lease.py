@@ -15,7 +15,8 @@ from anchorline.lab import Cluster, ControlPlane
 
 pytestmark = pytest.mark.contract
 
-LEASE, RENEW, RETRY = 1.6, 1.0, 0.1
+# A machine that is busy with other work may let nobody run for a second.
+LEASE, RENEW, RETRY = 4.0, 3.0, 0.1
 
 
 class Candidate:
@@ -76,7 +77,7 @@ def test_one_leads_and_the_other_takes_over_at_once_when_it_is_released(plane: C
         assert not second.elector.is_leader
         spec = await spec_of(client, namespace)
         assert spec["renewTime"] != before
-        assert (spec["holderIdentity"], spec["leaseTransitions"], spec["leaseDurationSeconds"]) == ("first", 0, 2)
+        assert (spec["holderIdentity"], spec["leaseTransitions"], spec["leaseDurationSeconds"]) == ("first", 0, 4)
         began = loop.time()
         await first.stop()
         assert first.told == ["started", "stopped"]

@@ -1,7 +1,8 @@
 """The API server, as asynchronous calls that cost little: read, list, write, apply, delete.
 
 Objects are plain dictionaries, as in JSON. Errors are ApiError (the server refused) or ClusterError with status 0
-(no answer). Only a 429 and, for reads, a broken connection are tried again here.
+(no answer); a write that `may_write` forbids is NotReady. Only a 429 and, for reads, a broken connection are tried
+again here.
 """
 
 import time
@@ -14,6 +15,7 @@ import aiohttp
 import orjson
 
 from anchorline.api import naming
+from anchorline.errors import NotReady
 from anchorline.kube import client_requests as requests
 from anchorline.kube import protobuf as protobuf_format
 from anchorline.kube.client_errors import ApiError, refusal
@@ -46,6 +48,8 @@ class Client:
     ) -> None:
         self.connection = connection
         self.on_request = on_request
+        # Asked right before each write is sent: a process that stood still may lead no more when it goes on.
+        self.may_write: Callable[[Resource], bool] = lambda _resource: True
         self._transport = Transport(connection, timeout=timeout, clock=clock)
 
     async def __aenter__(self) -> Self:
@@ -312,6 +316,8 @@ class Client:
         """Send, count, and turn a refusal into its error."""
         target = requests.target(resource.path(namespace, name, subresource), query)
         what = what or resource.describe(namespace, name)
+        if method != "GET" and not self.may_write(resource):
+            raise NotReady(f"{what} is not written: this process does not lead any more")
         started, status = time.monotonic(), 0
         try:
             answer = await self._transport.send(method, target, headers=headers, body=body, within=within)

@@ -18,6 +18,7 @@ from anchorline.kube.events import Events
 from anchorline.kube.lease import Elector
 from anchorline.kube.observe import Observer
 from anchorline.kube.public_roots import public_roots
+from anchorline.kube.resources import LEASES, Resource
 from anchorline.kube.world import Surroundings, World
 from anchorline.shell import handlers, logs
 from anchorline.shell.census import Census
@@ -100,6 +101,7 @@ class Operator:
             add_soon=lambda key: self._queue.add_after(key, TOGETHER_SECONDS),
         )
         self._elector = Elector(client, namespace, identity=settings.identity)
+        client.may_write = self._may_write
         self._kopf_ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -118,6 +120,10 @@ class Operator:
             await self._watch_over(tasks, stop)
         finally:
             await stop()
+
+    def _may_write(self, resource: Resource) -> bool:
+        """Only the leader writes, and every candidate its Lease."""
+        return not self._settings.leader_elect or resource is LEASES or self._elector.is_leader
 
     def _parts(self) -> list[Coroutine[None, None, None]]:
         return [*(cache.run() for cache in self.world.caches), self._lead()]

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.support import fake_api as fake
 
-from anchorline.errors import ClusterError, Reason
+from anchorline.errors import ClusterError, NotReady, Reason
 from anchorline.kube import resources as r
 from anchorline.kube.client import ApiError, Client, Listing
 
@@ -35,6 +35,25 @@ def test_a_write_waits_out_429_because_nothing_was_done() -> None:
     )
     assert found == NEW
     assert [each.method for each in seen] == ["POST", "POST"]
+
+
+def test_who_may_not_write_any_more_sends_nothing_and_reads_all_the_same() -> None:
+    async def call(client: Client) -> object:
+        client.may_write = lambda resource: resource is r.LEASES
+        for write in (
+            client.create(r.SECRETS, NEW),
+            client.apply(r.SECRETS, NEW),
+            client.delete(r.SECRETS, "web", "shop"),
+            client.merge_patch(r.NAMESPACES, "shop", "", {}),
+        ):
+            with pytest.raises(NotReady, match="is not written: this process does not lead any more"):
+                await write
+        await client.create(r.LEASES, NEW)
+        return await client.get(r.SECRETS, "web", "shop")
+
+    found, seen = ask(call, fake.json_of(NEW, 201), fake.json_of(NEW))
+    assert found == NEW
+    assert [(each.method, each.path.split("/")[-2]) for each in seen] == [("POST", "shop"), ("GET", "secrets")]
 
 
 def test_a_429_that_asks_for_more_patience_than_the_call_has_is_an_error() -> None:
