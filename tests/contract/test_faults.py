@@ -81,7 +81,7 @@ def test_etcd_is_away_for_a_while(stage: Scene, fragile: Operator) -> None:
 
 
 def test_what_was_deleted_while_the_watch_was_broken_is_found(stage: Scene, fragile: Operator) -> None:
-    """The operator stands still while the server restarts and objects go: its watches have missed all of it."""
+    """The operator stands still while the server restarts and objects go: its watches are answered with a 410."""
     ca = stage.ca()
     before = stage.issued(ca)
     plane = control_plane(stage.site)
@@ -93,6 +93,7 @@ def test_what_was_deleted_while_the_watch_was_broken_is_found(stage: Scene, frag
     finally:
         fragile.go_on()
     reissued(stage, before)
+    assert "cannot go on watching secrets: too old resource version" in fragile.log
     works(stage, fragile, ca, "after")
 
 
