@@ -160,6 +160,15 @@ class Certificate:
         return Usage.CERT_SIGN in self.usages
 
     @cached_property
+    def strict_fault(self) -> str:
+        """What strict clients (Python 3.13, `openssl -x509_strict`) refuse in this CA certificate, "" for nothing."""
+        if x509.BasicConstraints.oid not in self.critical_extensions:
+            return "has basicConstraints that are not critical"
+        if not self.key_id:
+            return "has no subject key identifier"
+        return "" if self.authority_key_id or self.is_self_signed else "has no authority key identifier"
+
+    @cached_property
     def names(self) -> AlternativeNames:
         """The subject alternative names."""
         return AlternativeNames.from_x509(self._x509)

@@ -139,6 +139,7 @@ class _View:
             return None
         # A Secret that a user brought is never changed: its horizon stands on our record of its root.
         horizon = root if each.brought else each
+        over = (*each.tail, *((root.certificate,) if root.certificate is not None else ()))
         return Signer(
             generation=generation,
             secret=each.secret,
@@ -146,9 +147,8 @@ class _View:
             tail=self.tail(each),
             issued_until=horizon.issued_until,
             horizon_secret=horizon.secret,
-            followed=not each.brought
-            and root.certificate is not None
-            and root.certificate.not_after > each.certificate.not_after,
+            above=over,
+            followed=not each.brought and bool(over) and over[-1].not_after > each.certificate.not_after,
         )
 
 

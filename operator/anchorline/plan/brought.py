@@ -44,9 +44,18 @@ def brought_fault(brought: BroughtSeen, now: datetime) -> Finding | None:
     if not brought.has_key:
         named = f"tls.key does not belong to the first certificate of tls.crt ({signer.subject_text})"
         return Finding(reason=Reason.KEY_MISMATCH, message=f"Secret {brought.secret}: {named}")
-    if signer is root and root.path_length == 0:
-        named = f"{root.subject_text} allows no intermediate below it (pathLenConstraint is 0)"
-        return Finding(reason=Reason.NOT_A_CA, message=f"Secret {brought.secret}: {named}")
+    return _too_deep(brought)
+
+
+def _too_deep(brought: BroughtSeen) -> Finding | None:
+    """Whether a CA of the chain allows fewer CAs below it than there are (RFC 5280 4.2.1.9)."""
+    # Under a root we make an intermediate; an intermediate signs itself.
+    ours = 1 if len(brought.chain) == 1 else 0
+    for below, each in enumerate(brought.chain, ours):
+        if each.path_length is not None and each.path_length < below:
+            allowed = f"{each.path_length} intermediates" if each.path_length else "no intermediate"
+            named = f"{each.subject_text} allows {allowed} below it (pathLenConstraint is {each.path_length})"
+            return Finding(reason=Reason.NOT_A_CA, message=f"Secret {brought.secret}: {named}")
     return None
 
 
@@ -55,6 +64,8 @@ def _ca_fault(each: Certificate, now: datetime) -> str:
         return "is not a CA certificate (basicConstraints CA:TRUE is missing)"
     if not each.can_sign_certificates:
         return "may not sign certificates (keyUsage keyCertSign is missing)"
+    if each.strict_fault:
+        return f"{each.strict_fault}: strict clients, such as Python 3.13, refuse it; have it issued anew"
     if now >= each.not_after:
         return f"expired at {each.not_after:%Y-%m-%dT%H:%M:%SZ}"
     # A clock may be a little off; a CA of the future is somebody's mistake.

@@ -97,7 +97,8 @@ def _refused(seen: CertificateSeen) -> Finding | LeafRequest:
             reason=Reason.AUTHORITY_NOT_READY,
             message=f"PrivateCA {ca.metadata.name} cannot sign: {authority.problem}",
         )
-    outside = policy.outside_constraints(request.names, spec.common_name, authority.signer.certificate)
+    signer = authority.signer
+    outside = policy.outside_constraints(request.names, spec.common_name, signer.certificate, signer.above)
     return _joined(outside) if outside else request
 
 

@@ -1,7 +1,7 @@
 """Who may have which names (P7): a namespace's own services by default, everything wider by the PrivateCA's policy."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
@@ -229,23 +229,31 @@ def _refused_request(spec: CertificateSpec, ca: PrivateCA) -> tuple[Finding, ...
     return tuple(found)
 
 
-def outside_constraints(names: AlternativeNames, common_name: str, signer: Certificate) -> tuple[Finding, ...]:
-    """Names that the policy grants and yet every client would refuse under this intermediate's constraints.
+def outside_constraints(
+    names: AlternativeNames, common_name: str, signer: Certificate, above: tuple[Certificate, ...] = ()
+) -> tuple[Finding, ...]:
+    """Names that the policy grants and yet every client would refuse under the constraints of the chain.
 
     The same rule as when it signs, so that nothing is planned that is then refused: a wildcard must not touch what is
-    excluded, and a common name that looks like a DNS name counts where there is no other.
+    excluded, and a common name that looks like a DNS name counts where there is no other. What is `above` the signer,
+    up to the root, may be somebody else's, with constraints of its own.
     """
-    limits = (
-        f"(permitted: {', '.join(signer.permitted_dns) or 'all'}; excluded: {', '.join(signer.excluded_dns) or 'none'})"
-    )
-    found = [
-        f"DNS name {name} is outside the name constraints of intermediate {signer.common_name} {limits}:"
-        " every client would refuse the certificate; widen spec.nameConstraints of the PrivateCA"
-        for name in identities(names, common_name)
-        if dns_violation((name,), signer)
-    ]
-    if signer.has_other_constraints and (names.ips or names.uris or names.emails):
-        found.append(
-            f"intermediate {signer.common_name} has name constraints beside DNS: only DNS names are issued by it"
-        )
+    found = [*_outside(names, common_name, signer, "widen spec.nameConstraints of the PrivateCA")]
+    for each in above:
+        found += _outside(names, common_name, each, "it cannot be widened: bring another CA, or ask for other names")
     return tuple(Finding(reason=Reason.CONSTRAINT_VIOLATION, message=message) for message in found)
+
+
+def _outside(names: AlternativeNames, common_name: str, authority: Certificate, advice: str) -> Iterator[str]:
+    limits = f"(permitted: {', '.join(authority.permitted_dns) or 'all'};"
+    limits += f" excluded: {', '.join(authority.excluded_dns) or 'none'})"
+    kind = "root" if authority.is_self_signed else "intermediate"
+    named = f"{kind} {authority.common_name or authority.subject_text}"
+    for name in identities(names, common_name):
+        if dns_violation((name,), authority):
+            yield (
+                f"DNS name {name} is outside the name constraints of {named} {limits}: every client would refuse the"
+                f" certificate; {advice}"
+            )
+    if authority.has_other_constraints and (names.ips or names.uris or names.emails):
+        yield f"{named} has name constraints beside DNS: only DNS names are issued by it"

@@ -180,7 +180,8 @@ class PodSeen:
 class Signer:
     """The intermediate that signs now, and the certificates that are served after the leaf.
 
-    `followed`: another one that ends later comes in its place, by our own doing, before it ends.
+    `above`: the certificates over it, the root last. `followed`: another one that ends later comes in its place, by our
+    own doing, before it ends.
     """
 
     generation: int
@@ -189,6 +190,7 @@ class Signer:
     tail: tuple[Certificate, ...]
     issued_until: datetime
     horizon_secret: str
+    above: tuple[Certificate, ...] = ()
     followed: bool = True
 
 

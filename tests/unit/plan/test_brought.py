@@ -72,6 +72,10 @@ def brought_faults() -> dict[str, tuple[builders.Object | None, str, str]]:
     young = certificates.a_root(not_before=NOW + DAY)
     other = certificates.a_root("Other", certificates.ec_key(8))
     narrow, silent = handmade(root.key, path_length=0), handmade(root.key, signs=False)
+    # We sign no such chain: it was right before its middle was made anew, under the same name and key.
+    wide = certificates.an_intermediate(root, "Middle", certificates.ec_key(7), permitted=(), path_length=1)
+    middle = certificates.an_intermediate(root, "Middle", certificates.ec_key(7), permitted=())
+    deep = certificates.an_intermediate(wide, "Deep", certificates.ec_key(9))
     bring = builders.a_brought_secret
     certificate = [lower.certificate, root.certificate]
     return {
@@ -93,6 +97,26 @@ def brought_faults() -> dict[str, tuple[builders.Object | None, str, str]]:
             "NotACertificateAuthority",
             "pathLenConstraint is 0",
         ),
+        "too deep": (
+            bring([deep.certificate, middle.certificate, root.certificate], deep.key),
+            "NotACertificateAuthority",
+            "CN=Middle,O=Acme allows no intermediate below it (pathLenConstraint is 0)",
+        ),
+        "lax": (
+            bring([handmade(root.key, critical=False)], root.key),
+            "NotACertificateAuthority",
+            "CN=Handmade has basicConstraints that are not critical: strict clients, such as Python 3.13, refuse it",
+        ),
+        "no key identifier": (
+            bring([handmade(root.key, x509.NameConstraints([x509.DNSName("svc")], None))], root.key),
+            "NotACertificateAuthority",
+            "has no subject key identifier",
+        ),
+        "no key identifier above": (
+            bring([handmade(root.key, under="Another")], root.key),
+            "NotACertificateAuthority",
+            "has no authority key identifier",
+        ),
         "no signing": (
             bring([silent], root.key),
             "NotACertificateAuthority",
@@ -101,15 +125,24 @@ def brought_faults() -> dict[str, tuple[builders.Object | None, str, str]]:
     }
 
 
-def handmade(key: pki.PrivateKey, *, path_length: int | None = None, signs: bool = True) -> pki.Certificate:
-    """A root as others make them."""
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Handmade")])
+def handmade(
+    key: pki.PrivateKey,
+    *more: x509.ExtensionType,
+    path_length: int | None = None,
+    signs: bool = True,
+    critical: bool = True,
+    under: str = "Handmade",
+) -> pki.Certificate:
+    """A CA certificate as others make them: a root that names its key, unless it is said otherwise."""
+    subject, issuer = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]) for name in ("Handmade", under))
     usage = x509.KeyUsage(not signs, False, False, False, False, signs, signs, False, False)
     builder = (
-        x509.CertificateBuilder(name, name, key.signing_key.public_key(), 5, NOW - DAY, NOW + YEAR)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        x509.CertificateBuilder(issuer, subject, key.signing_key.public_key(), 5, NOW - DAY, NOW + YEAR)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=critical)
         .add_extension(usage, critical=True)
     )
+    for extension in more or (x509.SubjectKeyIdentifier.from_public_key(key.signing_key.public_key()),):
+        builder = builder.add_extension(extension, critical=isinstance(extension, x509.NameConstraints))
     return pki.Certificate.wrap(builder.sign(key.signing_key, hashes.SHA256()))
 
 
@@ -120,6 +153,23 @@ def test_what_is_wrong_with_a_brought_ca_is_said_and_nothing_is_made(case: str) 
     assert ready(world)[:2] == ("False", reason)
     assert sentence in ready(world)[2]
     assert world.made == {}
+
+
+def test_a_name_that_a_brought_root_may_not_give_is_refused_and_not_issued_for_nobody() -> None:
+    key, permitted = certificates.ec_key(1), [x509.DNSName("shop.svc"), x509.DNSName("acme.example")]
+    named = x509.SubjectKeyIdentifier.from_public_key(key.signing_key.public_key())
+    root = handmade(key, named, x509.NameConstraints(permitted, None))
+    brought = builders.a_brought_secret([root], key)
+    fits = a_certificate("fits", secretName="fits-tls", dnsNames=["web.shop.svc"])
+    world = settled(brought, builders.a_brought_ca(), a_namespace(trust="internal"), fits, a_certificate())
+    assert world.condition(ObjectKey("Certificate", "shop", "fits"))["status"] == "True"
+    refused = world.condition(ObjectKey("Certificate", "shop", "web"))
+    assert (refused["status"], refused["reason"]) == ("False", "ConstraintViolation")
+    sentence = "DNS name web.shop.svc.cluster.local is outside the name constraints of root Handmade (permitted: "
+    assert sentence in refused["message"]
+    assert "bring another CA, or ask for other names" in refused["message"]
+    assert len(world.leaves()) == 1
+    world.verify_all()
 
 
 def test_a_brought_secret_is_never_changed() -> None:
