@@ -15,6 +15,7 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "watching.md"
 
 def exported() -> set[str]:
     world = World(Client(Connection(server="http://none")), Surroundings(namespace="x"), public_roots(), lambda _: None)
+    world.overlooked = {}
     metrics = Metrics()
     metrics.watch(world, lambda: 0)
     text = metrics.text() + WebhookMetrics().text()
