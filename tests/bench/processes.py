@@ -53,6 +53,12 @@ def _runs(entry: Path, program: str, folder: Path) -> bool:
     return Path(command[0].decode()).name == program and any(str(folder).encode() in word for word in command)
 
 
+def _compiled(folder: Path) -> dict[str, str]:
+    """The environment, with bytecode that is kept: in the image everything is compiled before it starts."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+
+
 class Operator:
     """One `anchorline operator` as it runs in a pod: the service account's files, its own process."""
 
@@ -66,7 +72,7 @@ class Operator:
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
                 [*command, "--health-port", str(self._port), *arguments],
-                env={**os.environ, **environment},
+                env={**_compiled(log.parent), **environment},
                 stderr=errors,
             )
         self.pid = self._process.pid

@@ -26,6 +26,7 @@ _OBJECT_FIELDS: Final = {
     "ConfigMap": frozenset({"apiVersion", "kind", "metadata", "data", "binaryData", "immutable"}),
 }
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_SMALL: Final = tuple(bytes((number,)) for number in range(0x80))
 
 
 def encode(obj: Mapping[str, Any]) -> bytes:
@@ -74,6 +75,8 @@ def _refuse_unknown(where: str, fields: Iterable[str]) -> None:
 
 
 def _varint(number: int) -> bytes:
+    if number <= 0x7F:  # nearly every tag and length
+        return _SMALL[number]
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)

@@ -41,9 +41,14 @@ class Certificate:
         self._signed_by: Certificate | None = None
 
     @classmethod
-    def wrap(cls, parsed: x509.Certificate) -> Self:
-        """Take a certificate of the `cryptography` library that is known to be sound, such as one just signed."""
-        return cls(parsed)
+    def wrap(cls, parsed: x509.Certificate, *, signed_by: "Certificate | None" = None) -> Self:
+        """Take a certificate of the `cryptography` library that is known to be sound, such as one just signed.
+
+        `signed_by` is the certificate of the key that it was signed with just now, where that is another's.
+        """
+        certificate = cls(parsed)
+        certificate._signed_by = signed_by
+        return certificate
 
     @classmethod
     def from_der(cls, der: bytes) -> Self:

@@ -73,7 +73,7 @@ def sign_intermediate(
     builder = _with_authority_extensions(builder, path_length=profile.path_length)
     if profile.permitted_dns or profile.excluded_dns:
         builder = builder.add_extension(_name_constraints(profile), critical=profile.constraints_critical)
-    return _sign(builder, issuer.key)
+    return _sign(builder, issuer.key, issuer.certificate)
 
 
 def sign_leaf(profile: LeafProfile, public_key_der: bytes, issuer: Issuer, *, serial: int) -> Certificate:
@@ -92,7 +92,7 @@ def sign_leaf(profile: LeafProfile, public_key_der: bytes, issuer: Issuer, *, se
     if profile.names:
         # RFC 5280 4.2.1.6: critical when the subject is empty, and only then.
         builder = builder.add_extension(profile.names.to_x509(), critical=not profile.subject)
-    return _sign(builder, issuer.key)
+    return _sign(builder, issuer.key, issuer.certificate)
 
 
 def cross_sign(
@@ -111,7 +111,7 @@ def cross_sign(
     _check_path_length(root.path_length or 0, issuer.certificate)
     public_key = load_public_key(root.public_key_der)
     builder = _below(issuer, root.parsed.subject, public_key, serial, not_before, not_after, root.key_id)
-    return _sign(_with_authority_extensions(builder, path_length=root.path_length), issuer.key)
+    return _sign(_with_authority_extensions(builder, path_length=root.path_length), issuer.key, issuer.certificate)
 
 
 def _below(
@@ -136,10 +136,11 @@ def _with_authority_extensions(builder: x509.CertificateBuilder, *, path_length:
     return builder.add_extension(constraints, critical=True).add_extension(AUTHORITY_KEY_USAGE, critical=True)
 
 
-def _sign(builder: x509.CertificateBuilder, key: PrivateKey) -> Certificate:
+def _sign(builder: x509.CertificateBuilder, key: PrivateKey, issuer: Certificate | None = None) -> Certificate:
     raw = key.signing_key
     deterministic = True if isinstance(raw, ec.EllipticCurvePrivateKey) else None
-    return Certificate.wrap(builder.sign(raw, _signing_hash(raw), ecdsa_deterministic=deterministic))
+    signed = builder.sign(raw, _signing_hash(raw), ecdsa_deterministic=deterministic)
+    return Certificate.wrap(signed, signed_by=issuer)
 
 
 def _signing_hash(key: SigningKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
