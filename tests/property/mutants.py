@@ -10,7 +10,7 @@ import pytest
 from anchorline.api.privateca import Phase
 from anchorline.kube.gates import Gates
 from anchorline.pki import issue
-from anchorline.plan import authority, certificate, rotation
+from anchorline.plan import authority, certificate, rotation, rotation_start
 
 Mutation = Callable[[pytest.MonkeyPatch], object]
 
@@ -42,7 +42,7 @@ def sign_before_a_rewritten_store_was_read(patch: pytest.MonkeyPatch) -> None:
 
 def no_bridge(patch: pytest.MonkeyPatch) -> None:
     """The new root is not cross-signed."""
-    patch.setattr(rotation, "bridge_until", lambda _old, _now: None)
+    patch.setattr(rotation_start, "bridge_until", lambda _old, _now: None)
 
 
 def bridge_not_served(patch: pytest.MonkeyPatch) -> None:
@@ -113,4 +113,4 @@ def leaf_outlives_its_chain(patch: pytest.MonkeyPatch) -> None:
 
 def reason_rotates_twice(patch: pytest.MonkeyPatch) -> None:
     """What was asked for once is asked for for ever."""
-    patch.setattr(rotation, "_causes", lambda _seen: set())
+    patch.setattr(rotation_start, "_causes", lambda _seen: set())

@@ -11,7 +11,7 @@ from typing import Any
 from anchorline.api.privateca import Phase
 from anchorline.cli.main import main
 from anchorline.kube.gates import Gates
-from anchorline.plan import authority, rotation
+from anchorline.plan import authority, rotation, rotation_start
 
 Mutation = Callable[[], None]
 MUTANTS: dict[str, Mutation] = {}
@@ -26,12 +26,12 @@ def mutant(mutate: Mutation) -> Mutation:
 @mutant
 def signs_before_the_root_is_distributed() -> None:
     """The new root is in use as soon as it is there."""
-    made: Any = vars(rotation)["new_root"]
+    made: Any = vars(rotation_start)["new_root"]
 
     def in_use(ca: Any, number: Any, _phase: Any, why: Any, now: Any) -> Any:
         return made(ca, number, Phase.ACTIVE, why, now)
 
-    vars(rotation)["new_root"] = in_use
+    vars(rotation_start)["new_root"] = in_use
 
 
 @mutant

@@ -73,6 +73,8 @@ def by_a_brought_secret(site: Site) -> None:
     _bring(site, name, "Brought A", 31)
     with rotation(site, subject=None, root={"source": "Secret", "secretName": name}) as case:
         old = case.roots()[1]
+        assert f"once it is in Secret {name}" in anchorline(site, "rotate", case.name, "--reason=ours is old")
+        case.until_says("another root was asked for (ours is old)", name)
         _bring(site, name, "Brought B", 32)
         case.until("Distributing Active")
         seen(lambda: all(len(case.store(each)) == 2 for each in case.namespaces), "both roots in every store")

@@ -15,7 +15,7 @@ from anchorline.api import naming
 from anchorline.api.meta import ObjectKey
 from anchorline.api.privateca import Phase, PrivateCA
 from anchorline.kube import views
-from anchorline.plan import actions, rotation
+from anchorline.plan import actions
 from anchorline.plan.actions import Action
 from anchorline.plan.authority import AT_ONCE, BRIDGE_MARGIN, COMPROMISED
 from anchorline.plan.world import LeafSecret
@@ -169,7 +169,7 @@ class RotationWorld(NotedWorld):
         life = root.certificate.not_after - root.certificate.not_before
         if self.now >= root.certificate.not_after - life / 5:
             return True
-        if served.ca in self.impatient or root.cause.startswith((COMPROMISED, AT_ONCE, rotation.BROUGHT)):
+        if served.ca in self.impatient or root.brought or root.cause.startswith((COMPROMISED, AT_ONCE)):
             return True
         known = [self.roots[each.fingerprint] for each in trust if each.fingerprint in self.roots]
         mine = [each for each in known if each.ca == served.ca]

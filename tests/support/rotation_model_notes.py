@@ -18,7 +18,7 @@ from anchorline.api.meta import ObjectKey
 from anchorline.api.privateca import PrivateCA
 from anchorline.kube import views
 from anchorline.kube.gates import Gates
-from anchorline.plan import actions, rotation
+from anchorline.plan import actions, rotation_start
 from anchorline.plan.actions import Action
 from anchorline.plan.authority import AT_ONCE, is_compromise, lost, trouble
 from anchorline.plan.world import LeafSecret, RotationSeen, StoreSeen
@@ -45,6 +45,7 @@ class Root:
     certificate: pki.Certificate
     bridge: pki.Certificate | None
     cause: str
+    brought: bool
 
 
 @dataclass
@@ -125,9 +126,10 @@ class NotedWorld(World):
 
     def _note_root(self, action: actions.CreateRoot | actions.RecordRoot) -> None:
         view = self.view(self.api.get(ObjectKey("Secret", OPERATOR_NAMESPACE, action.secret)), views.authority_secret)
-        made = Root(action.authority, action.generation, view.chain[0], view.bridge, action.cause)
+        brought = isinstance(action, actions.RecordRoot)
+        made = Root(action.authority, action.generation, view.chain[0], view.bridge, action.cause, brought)
         same = [each for each in self.roots.values() if each.ca == made.ca and each.cause == made.cause]
-        asked = made.cause.startswith((rotation.ROTATED, "compromised"))
+        asked = made.cause.startswith((rotation_start.ROTATED, "compromised"))
         demand(not (asked and same), "the same reason never rotates twice", made.cause)
         self.roots[made.certificate.fingerprint] = made
         if is_compromise(made.cause):

@@ -5,6 +5,7 @@ import asyncio
 from pathlib import Path
 
 from anchorline.api import naming
+from anchorline.api.privateca import RootSource
 from anchorline.errors import ClusterError, InvalidSpec
 from anchorline.kube.client import Client
 from anchorline.kube.connection import discover
@@ -48,26 +49,30 @@ async def _asked(arguments: argparse.Namespace) -> str:
         }
     async with Client(discover(arguments.kubeconfig)) as client:
         try:
-            await client.merge_patch(PRIVATE_CAS, arguments.name, "", {"metadata": {"annotations": annotations}})
+            ca = await client.merge_patch(PRIVATE_CAS, arguments.name, "", {"metadata": {"annotations": annotations}})
         except ClusterError as error:
             if error.status == NOT_FOUND:
                 raise InvalidSpec(f"PrivateCA {arguments.name} does not exist; see: kubectl get privateca") from error
             raise
-    return _said(arguments)
+    root = ca.get("spec", {}).get("root", {})
+    brought = f" once it is in Secret {root.get('secretName')}" if root.get("source") == RootSource.SECRET else ""
+    return _said(arguments, brought)
 
 
-def _said(arguments: argparse.Namespace) -> str:
+def _said(arguments: argparse.Namespace, brought: str) -> str:
+    """`brought` tells where another root has to be put first, "" where it is made by itself."""
     follow = f"Follow it: kubectl get privateca {arguments.name} -o yaml, or: anchorline plan rotation {arguments.name}"
     if arguments.now:
         return (
-            f"PrivateCA {arguments.name}: the old root leaves every trust store at once. Until they read their trust"
-            " anew, these fail: every client that has only the old root, until its file is refreshed (about 90 s);"
-            " processes that read their trust once (Go, Node, gRPC, Java), until they restart; and clients that have"
-            f" read anew, against servers that still serve the old chain.\n{follow}"
+            f"PrivateCA {arguments.name}: the old root leaves every trust store at once{brought}. Until they read their"
+            " trust anew, these fail: every client that has only the old root, until its file is refreshed (about 90"
+            " s); processes that read their trust once (Go, Node, gRPC, Java), until they restart; and clients that"
+            f" have read anew, against servers that still serve the old chain.\n{follow}"
         )
     if arguments.compromised:
         return (
-            f"PrivateCA {arguments.name}: a new root is made now; the old one leaves every trust store as soon as"
-            f" nothing is served under it any more.\n{follow}"
+            f"PrivateCA {arguments.name}: a new root is {f'used{brought}' if brought else 'made now'}; the old one"
+            f" leaves every trust store as soon as nothing is served under it any more.\n{follow}"
         )
-    return f"PrivateCA {arguments.name} gets a new root; no handshake fails meanwhile.\n{follow}"
+    kept = "there is no bridge to it, see docs/rotation.md" if brought else "no handshake fails meanwhile"
+    return f"PrivateCA {arguments.name} gets a new root{brought}; {kept}.\n{follow}"

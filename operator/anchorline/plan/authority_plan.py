@@ -7,7 +7,7 @@ from anchorline.api import naming
 from anchorline.api.privateca import Phase, PrivateCA, RootSource
 from anchorline.errors import InvalidSpec, Reason
 from anchorline.pki import IntermediateProfile, validity
-from anchorline.plan import policy, rotation
+from anchorline.plan import policy, rotation, rotation_start
 from anchorline.plan.actions import Action, AnnotateAuthority, CreateIntermediate, DeleteAuthority, Plan
 from anchorline.plan.authority import lost, newest, signing_root, trouble
 from anchorline.plan.authority_status import status_plan
@@ -67,7 +67,7 @@ def _taken(seen: AuthoritySeen) -> Finding | None:
 
 def _first_root(seen: AuthoritySeen, now: datetime) -> Action:
     ca = seen.resource
-    number = rotation.next_generation(seen)
+    number = rotation_start.next_generation(seen)
     brought = seen.material.brought
     if _brings(ca) and brought is not None:
         return record_root(ca, brought, number, Phase.ACTIVE, FIRST, now)
@@ -187,5 +187,5 @@ def _look_again(seen: AuthoritySeen, now: datetime) -> datetime | None:
     renew = intermediate_renewal(seen.resource.spec, current.certificate) if current and current.certificate else None
     ends = [each.certificate.not_after for each in seen.material.intermediates if each.certificate]
     brought = now + LOOK_AT_BROUGHT_AGAIN if _brings(seen.resource) else None
-    replaced = rotation.renewal(seen, root) if root else None
+    replaced = rotation_start.renewal(seen, root) if root else None
     return soonest(*(time for time in (renew, replaced, *ends) if time is not None and time > now), brought)

@@ -10,7 +10,7 @@ from anchorline.plan.actions import Action, Emit, Plan, SetStatus
 from anchorline.plan.authority import newest, signing_root
 from anchorline.plan.findings import Finding, Waiting, condition, settled
 from anchorline.plan.overlooked import sentence, summary
-from anchorline.plan.rotation import queued
+from anchorline.plan.rotation_start import queued, unanswered
 from anchorline.plan.world import AuthoritySeen, RetiredSeen, RootSeen
 
 NAMED_AT_MOST = 5
@@ -101,9 +101,8 @@ def _rotating(seen: AuthoritySeen, found: Finding | None, waiting: tuple[Waiting
     generation = seen.resource.metadata.generation
     roots = sorted(seen.material.roots, key=lambda root: root.generation)
     if len(roots) <= 1:
-        return condition(
-            "Rotating", ok=False, reason="NotRotating", message="one root is in use", generation=generation
-        )
+        message = "; ".join(filter(None, ("one root is in use", unanswered(seen))))
+        return condition("Rotating", ok=False, reason="NotRotating", message=message, generation=generation)
     if found is not None:
         return condition("Rotating", ok=True, reason="Stopped", message="stopped: see Ready", generation=generation)
     incoming, outgoing = roots[-1], roots[0]

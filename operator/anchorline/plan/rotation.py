@@ -1,23 +1,22 @@
-"""Replacing a root: what starts it, the gates between its phases, and the steps that lead through them.
+"""Replacing a root: the gates between its phases, and the steps that lead through them; `rotation_start` begins it.
 
 Distributing -> Active -> Retiring -> Retired, each the phase of one root. The newest root is the incoming one, all
 others are on their way out. A gate is something that was seen, and a time for which it has been seen; times are those
 of a clock that does not jump (`steady`), so that no jump of the wall clock opens a gate too early (P1).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from anchorline.api import naming
 from anchorline.api.meta import ObjectKey
-from anchorline.api.privateca import Phase, RootSource
+from anchorline.api.privateca import Phase
 from anchorline.plan.actions import Action, AnnotateAuthority, DeleteAuthority, Emit, RecordRetired
-from anchorline.plan.authority import AT_ONCE, COMPROMISED, is_compromise, signing_root
+from anchorline.plan.authority import AT_ONCE, is_compromise, signing_root
 from anchorline.plan.findings import Waiting
-from anchorline.plan.roots import new_root, record_root
+from anchorline.plan.rotation_start import live, renewal, start
 from anchorline.plan.world import AuthoritySeen, IntermediateSeen, RootSeen
 
-ROTATED, ENDS, BROUGHT = "rotate: ", "its end", "changed: "
 WAIT_A_LITTLE = timedelta(seconds=5)
 NAMED_AT_MOST = 3
 
@@ -30,11 +29,6 @@ class Step:
     waiting: tuple[Waiting, ...] = ()
     notes: tuple[Emit, ...] = ()
     look_again: datetime | None = None
-
-
-def live(seen: AuthoritySeen) -> tuple[RootSeen, ...]:
-    """Roots that are trusted, oldest first."""
-    return tuple(sorted(seen.material.roots, key=lambda root: root.generation))
 
 
 def step(seen: AuthoritySeen, now: datetime) -> Step:
@@ -71,91 +65,6 @@ def _unfinished(seen: AuthoritySeen, outgoing: tuple[RootSeen, ...]) -> RootSeen
     signing, recorded = signing_root(seen.material), {each.generation for each in seen.material.retired}
     newest = signing.generation if signing is not None else 0
     return next((root for root in outgoing if root.generation in recorded and root.generation < newest), None)
-
-
-# --- what starts a rotation
-
-
-def _causes(seen: AuthoritySeen) -> set[str]:
-    """Why there ever was a root: as the Secrets say, and the status of those whose record was deleted."""
-    roots = {each.cause for each in seen.material.roots} | {each.cause for each in seen.material.retired}
-    return roots | {each.cause for each in seen.resource.status.generations}
-
-
-def cause(seen: AuthoritySeen, now: datetime) -> str:
-    """Why a new root is wanted, "" when none is; the same reason never makes two."""
-    known = _causes(seen)
-    meta = seen.resource.metadata
-    reason = (meta.annotation(naming.COMPROMISED_ANNOTATION) or "").strip()
-    if reason and not {COMPROMISED + reason, AT_ONCE + reason} & known:
-        at_once = (meta.annotation(naming.AT_ONCE_ANNOTATION) or "").lower() == "true"
-        return (AT_ONCE if at_once else COMPROMISED) + reason
-    if len(seen.material.roots) != 1:
-        return ""  # one at a time: what else is asked for waits until this one is done
-    reason = (meta.annotation(naming.ROTATE_ANNOTATION) or "").strip()
-    if reason and ROTATED + reason not in known:
-        return ROTATED + reason
-    return _ends(seen, now)
-
-
-def _ends(seen: AuthoritySeen, now: datetime) -> str:
-    root = live(seen)[-1]
-    due = renewal(seen, root)
-    return f"{ENDS}: generation {root.generation} ends" if due is not None and now >= due else ""
-
-
-def renewal(seen: AuthoritySeen, root: RootSeen) -> datetime | None:
-    """When a root of ours is replaced because it ends; None for one that a user brought."""
-    if root.certificate is None or root.brought:
-        return None
-    life = root.certificate.not_after - root.certificate.not_before
-    before = seen.resource.spec.root.renew_before
-    return root.certificate.not_after - (before if before is not None and before < life else life / 5)
-
-
-def start(seen: AuthoritySeen, now: datetime) -> tuple[Action, ...]:
-    """The action that begins a rotation, nothing when none is wanted."""
-    roots = live(seen)
-    number = next_generation(seen)
-    if seen.resource.spec.root.source is RootSource.SECRET:
-        return _start_brought(seen, roots, number, now)
-    why = cause(seen, now)
-    if not why:
-        return ()
-    phase = Phase.ACTIVE if why.startswith(AT_ONCE) else Phase.DISTRIBUTING
-    root = new_root(seen.resource, number, phase, why, now)
-    old = roots[-1]
-    until = bridge_until(old, now)
-    if is_compromise(why) or until is None or not old.has_key:
-        return (root,)
-    return (replace(root, bridge_from=old.secret, bridge_until=min(until, root.profile.not_after)),)
-
-
-def _start_brought(seen: AuthoritySeen, roots: tuple[RootSeen, ...], number: int, now: datetime) -> tuple[Action, ...]:
-    """The user's Secret holds another root: it gets a generation of its own, beside the one before."""
-    brought = seen.material.brought
-    if brought is None or brought.problem or not brought.chain:
-        return ()
-    fingerprint = brought.chain[-1].fingerprint
-    if len(roots) != 1 or any(root.certificate and root.certificate.fingerprint == fingerprint for root in roots):
-        return ()
-    why = f"{BROUGHT}Secret {brought.secret} holds root {fingerprint[:16]}"
-    return (record_root(seen.resource, brought, number, Phase.DISTRIBUTING, why, now),)
-
-
-def next_generation(seen: AuthoritySeen) -> int:
-    """A number that no generation ever had: also one that is only remembered by the status counts."""
-    live, gone = seen.material.roots, seen.material.retired
-    numbers = [*(each.generation for each in live), *(each.generation for each in gone)]
-    return max([*numbers, *(each.number for each in seen.resource.status.generations)], default=0) + 1
-
-
-def bridge_until(old: RootSeen, now: datetime) -> datetime | None:
-    """End of a cross certificate: an hour, or a tenth of what is left, before the old root's; None when that ended."""
-    if old.certificate is None or old.certificate.not_after <= now:
-        return None
-    left = old.certificate.not_after - now
-    return (old.certificate.not_after - min(timedelta(hours=1), left / 10)).replace(microsecond=0)
 
 
 # --- the gates
@@ -232,12 +141,6 @@ def _forewarned(seen: AuthoritySeen, old: RootSeen, now: datetime) -> tuple[Emit
     meta = seen.resource.metadata
     about = ObjectKey("PrivateCA", "", meta.name)
     return (Emit(about=about, uid=meta.uid, warning=True, reason="RootEnds", note=note, action="Rotate"),)
-
-
-def queued(seen: AuthoritySeen) -> str:
-    """The reason of a rotation that waits until the one that is running is done, "" when none does."""
-    reason = (seen.resource.metadata.annotation(naming.ROTATE_ANNOTATION) or "").strip()
-    return reason if len(seen.material.roots) > 1 and ROTATED + reason not in _causes(seen) else ""
 
 
 def _settling(seen: AuthoritySeen, old: RootSeen, now: datetime) -> list[Waiting]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from anchorline.api import naming
 from anchorline.api.meta import Metadata
 from anchorline.api.privateca import Phase
-from anchorline.plan import rotation
+from anchorline.plan import rotation, rotation_start
 from anchorline.plan.authority import is_compromise
 from anchorline.plan.findings import Waiting
 from anchorline.plan.world import AuthoritySeen, RootSeen
@@ -14,10 +14,10 @@ from anchorline.plan.world import AuthoritySeen, RootSeen
 
 def timeline(seen: AuthoritySeen, now: datetime) -> str:
     """What a rotation of this CA does from now on; when none is running, what it would do if started now."""
-    roots = rotation.live(seen)
+    roots = rotation_start.live(seen)
     if not roots:
         return f"PrivateCA {seen.resource.metadata.name} has no root yet: there is nothing to replace"
-    if len(roots) == 1 and not rotation.cause(seen, now):
+    if len(roots) == 1 and not rotation_start.cause(seen, now):
         return _idle(seen, roots[0], now)
     turn = rotation.step(seen, now)
     lines = [_root(root) for root in roots]
@@ -42,17 +42,15 @@ def _root(root: RootSeen) -> str:
 
 
 def _idle(seen: AuthoritySeen, root: RootSeen, now: datetime) -> str:
-    due = rotation.renewal(seen, root)
+    due = rotation_start.renewal(seen, root)
     planned = f"it is replaced by itself at {_time(due)}" if due else "it is replaced when its Secret changes"
-    name = seen.resource.metadata.name
-    begun = _if_started(seen, root, now)
-    return "\n".join(
-        (
-            f"{_root(root)}; no rotation is running; {planned}",
-            f"if it were started now (anchorline rotate {name} --reason ...):",
-            *(f"  {line}" for line in begun),
-        )
-    )
+    how = f"anchorline rotate {seen.resource.metadata.name} --reason ..."
+    if root.brought:
+        how = f"another root in Secret {seen.resource.spec.root.secret_name}, without a bridge"
+    waits = rotation_start.unanswered(seen)
+    lines = [f"{_root(root)}; no rotation is running; {planned}", *([waits] if waits else [])]
+    lines += [f"if it were started now ({how}):", *(f"  {line}" for line in _if_started(seen, root, now))]
+    return "\n".join(lines)
 
 
 def _if_started(seen: AuthoritySeen, root: RootSeen, now: datetime) -> tuple[str, ...]:
@@ -61,7 +59,7 @@ def _if_started(seen: AuthoritySeen, root: RootSeen, now: datetime) -> tuple[str
     asked: Metadata = replace(meta, annotations=wish)
     begun = replace(seen, resource=replace(seen.resource, metadata=asked))
     active = now + seen.resource.spec.rotation.propagation
-    return (*(f"now: {action}" for action in rotation.start(begun, now)), *_schedule(seen, (root,), active))
+    return (*(f"now: {action}" for action in rotation_start.start(begun, now)), *_schedule(seen, (root,), active))
 
 
 def _ahead(

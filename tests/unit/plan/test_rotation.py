@@ -3,9 +3,8 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from tests.support import certificates
 from tests.support.builders import OPERATOR_NAMESPACE as OPERATOR
-from tests.support.builders import Object, a_brought_ca, a_brought_secret, a_namespace
+from tests.support.builders import a_namespace
 from tests.support.rotation_model import RotationWorld
 from tests.support.rotation_model_story import (
     a_small_world,
@@ -21,7 +20,7 @@ from tests.support.rotation_model_story import (
 from anchorline.api import naming
 from anchorline.api.meta import ObjectKey
 from anchorline.kube import views
-from anchorline.plan import rotation
+from anchorline.plan import rotation, rotation_start
 from anchorline.plan.renewals import reissue_at
 from anchorline.plan.upkeep import upkeep
 from anchorline.plan.world import AuthoritySeen, Material
@@ -34,35 +33,10 @@ def ended(world: RotationWorld) -> bool:
     return one_root(world) and sum(1 for root in world.roots.values() if root.ca == "internal") > 1
 
 
-def a_brought_intermediate(number: int) -> Object:
-    root = certificates.a_root(f"Brought {number}", certificates.ec_key(10 + number))
-    made = certificates.an_intermediate(root, f"Brought Intermediate {number}", certificates.ec_key(20 + number))
-    return a_brought_secret([made.certificate, root.certificate], made.key)
-
-
-def a_brought_world() -> RotationWorld:
-    world = RotationWorld()
-    world.put(a_brought_intermediate(1), a_brought_ca(leaf={"duration": "24h"}, rotation=TURN))
-    world.put(a_namespace("shop", trust="internal"), certificate("web", "shop"))
-    world.happened()
-    return world.settle()  # type: ignore[return-value]
-
-
 def served(world: RotationWorld, space: str, name: str) -> tuple[int, int]:
     """How many certificates a Secret serves, and how many roots are in its ca.crt."""
     obj = world.api.get(ObjectKey("Secret", space, name))
     return len(views.key_pair(obj)[0]), len(views.shared_bundle(views.data(obj, naming.CA_CERT)))
-
-
-def test_another_brought_intermediate_is_distributed_while_nobody_can_sign_and_then_takes_over() -> None:
-    world = a_brought_world()
-    world.put(a_brought_intermediate(2))
-    world.happened()
-    world.settle()
-    assert served(world, "shop", "web-tls") == (2, 2)
-    go_on(world, ended)
-    judge_settled(world)
-    assert served(world, "shop", "web-tls") == (2, 1)
 
 
 def test_a_certificate_that_is_refused_now_holds_up_no_rotation_and_its_chain_is_kept_right() -> None:
@@ -184,17 +158,10 @@ def test_a_ca_without_a_readable_root_is_not_rotated() -> None:
     nothing = seen(world)
     assert rotation.step(replace(nothing, material=Material()), world.now) == rotation.Step()
     lost = replace(nothing.material.roots[0], certificate=None)
-    assert rotation.bridge_until(lost, world.now) is None
+    assert rotation_start.bridge_until(lost, world.now) is None
     assert rotation.last_call(nothing, nothing.material.roots[0]) == datetime.max.replace(tzinfo=UTC)
     assert rotation.issued_until(replace(nothing, material=Material()), lost) is None
     assert rotation.retire(replace(nothing, material=Material()), lost, world.now)[0].secret == lost.secret  # type: ignore[union-attr]
-
-
-def test_a_brought_secret_that_is_gone_starts_nothing() -> None:
-    world = a_brought_world()
-    there = seen(world)
-    without = replace(there, material=replace(there.material, brought=None))
-    assert rotation.start(without, world.now) == ()
 
 
 def test_a_certificate_that_comes_under_an_old_root_again_is_waited_for() -> None:
