@@ -1,5 +1,7 @@
 """Who may have which names, on a real API server: refused with a sentence, granted by the PrivateCA alone (P7)."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,38 @@ def test_constraints_that_are_narrower_than_the_policy_are_said(scene: Scene) ->
     ca = scene.ca(policy={"dnsNames": ["shop.acme.example"]}, nameConstraints={"permittedDNSDomains": ["svc"]})
     scene.certificate(ca, dnsNames=["shop.acme.example"])
     scene.refused("Certificate", "web", "ConstraintViolation", "shop.acme.example", "every client would refuse")
+
+
+@pytest.fixture
+def forbidden(scene: Scene) -> Iterator[str]:
+    """A policy of the cluster that lets nobody create Secrets in this test's namespace; its name."""
+    name, plane = f"forbid-{scene.name}", scene.site.plane
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["secrets"]}
+    here = {"matchLabels": {"kubernetes.io/metadata.name": scene.name}}
+    spec = {
+        "matchConstraints": {"resourceRules": [rule], "namespaceSelector": here},
+        "validations": [{"expression": "false", "message": "no Secrets on Sundays"}],
+    }
+    kinds = {"Policy": spec, "PolicyBinding": {"policyName": name, "validationActions": ["Deny"]}}
+    for kind, body in kinds.items():
+        head = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": f"ValidatingAdmission{kind}"}
+        plane.kubectl("create", "-f", "-", stdin=json.dumps({**head, "metadata": {"name": name}, "spec": body}))
+    probe = ("create", "secret", "generic", "probe", "-n", scene.name, "--dry-run=server")
+    awaited(lambda: "on Sundays" in plane.kubectl(*probe, check=False).stderr, "the policy is in force")
+    yield name
+    plane.kubectl("delete", "validatingadmissionpolicies,validatingadmissionpolicybindings", name, "--ignore-not-found")
+
+
+def test_what_the_cluster_forbids_is_said_on_the_certificate(scene: Scene, forbidden: str, operator: Operator) -> None:
+    ca = scene.ca()
+    scene.certificate(ca)
+    note = scene.event("web", "Forbidden")
+    assert note.startswith(f"cannot create Secret {scene.name}/web-tls: ")
+    assert f"ValidatingAdmissionPolicy '{forbidden}' with binding '{forbidden}' denied request" in note
+    scene.site.plane.kubectl("delete", "validatingadmissionpolicybinding", forbidden)
+    scene.ready("Certificate", "web", seconds=60)
+    assert len(scene.events("web", "Forbidden")) == 1, "it is said once, however often it is tried"
+    assert operator.running
 
 
 def test_a_ca_that_does_not_exist_is_named_and_found_when_it_comes(scene: Scene) -> None:

@@ -1,5 +1,6 @@
 """What the API server refuses, as an error whose message is a sentence and never holds what was sent."""
 
+import re
 from typing import Any, Final
 
 import orjson
@@ -15,6 +16,11 @@ TOO_MANY: Final = 429
 UNAUTHORIZED: Final = 401
 _REASONS: Final = {403: Reason.FORBIDDEN, CONFLICT: Reason.CONFLICT}
 _LONGEST_MESSAGE: Final = 600
+# Who denied a request in admission; what else is in its words may quote what was sent.
+_DENIED: Final = re.compile(
+    r"ValidatingAdmissionPolicy '[^']{1,253}' with binding '[^']{1,253}' denied request"
+    r"|admission webhook \"[^\"]{1,253}\" denied the request"
+)
 
 
 class ApiError(ClusterError):
@@ -58,14 +64,18 @@ def refusal(verb: str, resource: Resource | None, what: str, status: int, body: 
     server_reason = str(said.get("reason") or "")
     details = said.get("details") if isinstance(said.get("details"), dict) else None
     secret = resource is not None and resource.kind == "Secret" and status in (400, 422)
-    message = _causes(details) if secret else str(said.get("message") or "no explanation")
+    words = str(said.get("message") or "no explanation")
+    denied = _DENIED.search(words)
+    message = words if not secret else denied[0] if denied else _causes(details)
     tail = f"{status} {server_reason}".strip()
-    return ApiError(
+    error = ApiError(
         f"cannot {verb} {what}: {message[:_LONGEST_MESSAGE]} ({tail})",
         status=status,
         server_reason=server_reason,
         details=None if secret else details,
     )
+    error.reason = Reason.FORBIDDEN if denied else error.reason
+    return error
 
 
 def _causes(details: dict[str, Any] | None) -> str:

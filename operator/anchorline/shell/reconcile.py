@@ -2,15 +2,18 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from anchorline.api.certificate import Certificate
 from anchorline.api.meta import ObjectKey
 from anchorline.api.privateca import PrivateCA
-from anchorline.errors import AnchorlineError, NotReady
+from anchorline.errors import AnchorlineError, ClusterError, NotReady
 from anchorline.kube.apply import Applier
 from anchorline.kube.observe import Observer
 from anchorline.kube.world import World
+from anchorline.plan.actions import Emit
 from anchorline.plan.world import Authority
 from anchorline.shell.metrics import Metrics
 from anchorline.shell.planner import Planner
@@ -19,6 +22,8 @@ log = logging.getLogger("anchorline.reconcile")
 
 # A plan that is not done after so many looks in a row waits for its turn again.
 ROUNDS = 8
+# Answers that do not get better by being asked for again: what was sent is invalid, forbidden, or too large.
+LASTING = (400, 403, 413, 422)
 Adder = Callable[[ObjectKey], None]
 
 
@@ -49,11 +54,24 @@ class Reconciler:
                 self.metrics.failed(key.kind, error.reason)
                 level = logging.DEBUG if isinstance(error, NotReady) else logging.WARNING
                 log.log(level, "cannot finish", extra={"key": str(key), "reason": error.reason, "why": error.message})
+                await self._refused(key, error)
                 raise
             except Exception:
                 self.metrics.failed(key.kind, "Unexpected")
                 log.exception("unexpected error", extra={"key": str(key)})
                 raise
+
+    async def _refused(self, key: ObjectKey, error: AnchorlineError) -> None:
+        """Tell whoever looks at the object what the API server goes on refusing: a quota, a policy of the cluster."""
+        if not isinstance(error, ClusterError) or error.status not in LASTING:
+            return
+        resource: Certificate | PrivateCA | None = self.world.cas.get(key.name) if key.kind == "PrivateCA" else None
+        if key.kind == "Certificate":
+            resource = self.world.certificates.get((key.namespace, key.name))
+        uid = resource.metadata.uid if resource is not None else ""
+        note = Emit(about=key, uid=uid, warning=True, reason=error.reason, note=error.message)
+        with suppress(AnchorlineError):
+            await self.applier.events.say(note, self.now())
 
     async def _rounds(self, key: ObjectKey) -> float | None:
         for _ in range(ROUNDS):

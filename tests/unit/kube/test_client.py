@@ -116,6 +116,22 @@ def test_refusals_can_be_told_apart(status: int, reason: str, expected: tuple[bo
     assert error.message == f"cannot create ConfigMap shop/web: because ({status} {reason})"
 
 
+@pytest.mark.parametrize(
+    "denier",
+    [
+        "ValidatingAdmissionPolicy 'calm' with binding 'shop' denied request",
+        'admission webhook "a.b" denied the request',
+    ],
+)
+def test_who_denied_a_secret_is_told_and_not_what_it_quotes(denier: str) -> None:
+    error, _ = ask(
+        lambda client: client.create(r.SECRETS, NEW), fake.refusal(422, "Invalid", f"it failed: {denier}: c2VjcmV0")
+    )
+    assert isinstance(error, ApiError)
+    assert error.message == f"cannot create Secret shop/web: {denier} (422 Invalid)"
+    assert error.reason is Reason.FORBIDDEN
+
+
 def test_what_the_server_quotes_of_a_secret_is_not_repeated() -> None:
     error, _ = ask(
         lambda client: client.create(r.SECRETS, NEW), fake.refusal(422, "Invalid", 'Invalid value: "c2VjcmV0"')
