@@ -41,7 +41,9 @@ async def twice(said: Events) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [created(), *(fake.refusal(status, "Whatever") for status in (403, 404, 409))], ids=str
+    "answer",
+    [created(), *(fake.refusal(status, "Whatever") for status in (403, 404, 409))],
+    ids=["created", "forbidden", "not found", "already there"],
 )
 def test_the_same_is_said_once_whatever_the_answer(answer: fake.Answer) -> None:
     (seen,) = told(twice, answer)
