@@ -30,12 +30,16 @@ def _host(name: str) -> str:
     return name.replace("*", "any")
 
 
-@given(kind=KINDS, leaf_kind=KINDS, names=NAMES, ips=IPS, serial=SERIALS, usages=USAGES, duration=DURATIONS)
+@given(
+    kind=KINDS, leaf_kind=KINDS, names=NAMES, ips=IPS, common_name=st.sampled_from(["", "web"]), serial=SERIALS,
+    usages=USAGES, duration=DURATIONS,
+)  # fmt: skip
 def test_an_issued_chain_verifies_under_both_verifiers(
     kind: str,
     leaf_kind: str,
     names: list[str],
     ips: list[str],
+    common_name: str,
     serial: int,
     usages: tuple[str, ...],
     duration: timedelta,
@@ -44,14 +48,17 @@ def test_an_issued_chain_verifies_under_both_verifiers(
     issuer = an_intermediate(root, key=key_of(kind, 2), permitted=("svc",))
     not_before, not_after, _ = pki.validity(NOW, duration, issuer=issuer.certificate)
     profile = pki.LeafProfile(
-        subject=pki.Subject(),
+        subject=pki.Subject(common_name=common_name),
         names=pki.AlternativeNames.parse(dns=names, ips=ips),
         usages=usages,
         not_before=not_before,
         not_after=not_after,
     )
     leaf = pki.sign_leaf(profile, key_of(leaf_kind, 3).public_key_der, issuer, serial=serial)
-    assert pki.Certificate.from_der(leaf.der) == leaf
+    read = pki.Certificate.from_der(leaf.der)
+    assert (read, read.subject, read.names) == (leaf, leaf.subject, leaf.names)
+    assert leaf.is_issued_by(issuer.certificate)
+    assert read.is_issued_by(issuer.certificate)
     assert int(leaf.serial_hex, 16) == serial
     roots = pki.TrustBundle.of([root.certificate], now=NOW)
     store = verification.Store([root.certificate.parsed])

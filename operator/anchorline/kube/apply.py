@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from anchorline.api import codec, naming
+from anchorline.api.certificate import CertificateStatus
 from anchorline.api.meta import ObjectKey
 from anchorline.errors import ClusterError, NotReady, Reason
 from anchorline.kube import entropy, objects, views
 from anchorline.kube.events import Events
 from anchorline.kube.resources import CERTIFICATES, CONFIG_MAPS, NAMESPACES, PRIVATE_CAS, SECRETS, Resource
-from anchorline.kube.world import World
+from anchorline.kube.world import Name, World
 from anchorline.pki import (
     Certificate,
     KeyEncoding,
@@ -229,11 +230,17 @@ class Applier:
             "status": codec.encode(todo.status),
         }
         written = await self.world.client.apply(resource, obj, subresource="status")
-        if resource is CERTIFICATES:
-            known = self.world.certificates.get((todo.target.namespace, todo.target.name))
-            # The plan that wrote it knows its status; somebody's new spec may be in the answer all the same.
-            news = known is None or known.metadata.generation != written["metadata"]["generation"]
-            self.world.certificates.put(written, written["metadata"]["resourceVersion"], notify=news)
+        if isinstance(todo.status, CertificateStatus):
+            self._remember_certificate((todo.target.namespace, todo.target.name), todo.status, written)
+
+    def _remember_certificate(self, name: Name, status: CertificateStatus, written: dict[str, Any]) -> None:
+        """The plan that wrote a status knows it; somebody's new spec may be in the answer all the same."""
+        certificates, meta = self.world.certificates, codec.decode_metadata(written["metadata"])
+        known = certificates.get(name)
+        if known is None or known.metadata.generation != meta.generation:
+            certificates.put(written, meta.resource_version)
+            return
+        certificates.put(replace(known, metadata=meta, status=status), meta.resource_version, key=name, notify=False)
 
 
 def _further(annotations: Mapping[str, str], todo: actions.AnnotateAuthority) -> bool:

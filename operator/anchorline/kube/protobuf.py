@@ -75,8 +75,6 @@ def _refuse_unknown(where: str, fields: Iterable[str]) -> None:
 
 
 def _varint(number: int) -> bytes:
-    if number <= 0x7F:  # nearly every tag and length
-        return _SMALL[number]
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -86,7 +84,8 @@ def _varint(number: int) -> bytes:
 
 
 def _field(number: int, value: bytes) -> bytes:
-    return _varint(number << 3 | _BYTES) + _varint(len(value)) + value
+    size = len(value)
+    return _SMALL[number << 3 | _BYTES] + (_SMALL[size] if size <= 0x7F else _varint(size)) + value
 
 
 def _text(number: int, value: str | None) -> bytes:

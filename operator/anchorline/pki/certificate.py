@@ -41,13 +41,15 @@ class Certificate:
         self._signed_by: Certificate | None = None
 
     @classmethod
-    def wrap(cls, parsed: x509.Certificate, *, signed_by: "Certificate | None" = None) -> Self:
+    def wrap(cls, parsed: x509.Certificate, *, signed_by: "Certificate | None" = None, **known: object) -> Self:
         """Take a certificate of the `cryptography` library that is known to be sound, such as one just signed.
 
-        `signed_by` is the certificate of the key that it was signed with just now, where that is another's.
+        `signed_by` is the certificate of the key that it was signed with just now, where that is another's; `known`
+        are properties whose values were put into it and need not be read from it.
         """
         certificate = cls(parsed)
         certificate._signed_by = signed_by
+        vars(certificate).update(known)
         return certificate
 
     @classmethod

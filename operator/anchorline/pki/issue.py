@@ -92,7 +92,7 @@ def sign_leaf(profile: LeafProfile, public_key_der: bytes, issuer: Issuer, *, se
     if profile.names:
         # RFC 5280 4.2.1.6: critical when the subject is empty, and only then.
         builder = builder.add_extension(profile.names.to_x509(), critical=not profile.subject)
-    return _sign(builder, issuer.key, issuer.certificate)
+    return _sign(builder, issuer.key, issuer.certificate, subject=profile.subject, names=profile.names)
 
 
 def cross_sign(
@@ -136,11 +136,13 @@ def _with_authority_extensions(builder: x509.CertificateBuilder, *, path_length:
     return builder.add_extension(constraints, critical=True).add_extension(AUTHORITY_KEY_USAGE, critical=True)
 
 
-def _sign(builder: x509.CertificateBuilder, key: PrivateKey, issuer: Certificate | None = None) -> Certificate:
+def _sign(
+    builder: x509.CertificateBuilder, key: PrivateKey, issuer: Certificate | None = None, **known: object
+) -> Certificate:
     raw = key.signing_key
     deterministic = True if isinstance(raw, ec.EllipticCurvePrivateKey) else None
     signed = builder.sign(raw, _signing_hash(raw), ecdsa_deterministic=deterministic)
-    return Certificate.wrap(signed, signed_by=issuer)
+    return Certificate.wrap(signed, signed_by=issuer, **known)
 
 
 def _signing_hash(key: SigningKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
