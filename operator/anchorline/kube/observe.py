@@ -234,7 +234,7 @@ class Observer:
 def _past(meaning: Authority, now: datetime) -> bool:
     if meaning.look_again is not None and now >= meaning.look_again:
         return True
-    return meaning.signer is not None and now >= meaning.signer.certificate.not_after
+    return meaning.signer is not None and now >= meaning.signer.ends
 
 
 def _said(ca: PrivateCA) -> str:

@@ -77,8 +77,10 @@ class LeafProfile:
             raise InvalidSpec("a certificate needs a subject or at least one name")
 
 
-def validity(now: datetime, duration: timedelta, *, issuer: Certificate | None) -> tuple[datetime, datetime, bool]:
-    """Give notBefore, notAfter and whether notAfter had to be capped at the issuer's (P3).
+def validity(
+    now: datetime, duration: timedelta, *, issuer: Certificate | None, ends: datetime | None = None
+) -> tuple[datetime, datetime, bool]:
+    """Give notBefore, notAfter and whether notAfter had to be capped at the issuer's, or at the chain's `ends` (P3).
 
     notBefore is five minutes before `now`, but not before the issuer's; `duration` counts from `now`; both are UTC in
     whole seconds (RFC 5280 4.1.2.5). Raises InvalidSpec when nothing is left, above all under an expired issuer.
@@ -92,11 +94,12 @@ def validity(now: datetime, duration: timedelta, *, issuer: Certificate | None) 
         raise InvalidSpec(f"the duration {duration} ends after the year 9999") from None
     if issuer is None:
         return not_before, not_after, False
-    not_before, capped = max(not_before, issuer.not_before), not_after > issuer.not_after
-    not_after = min(not_after, issuer.not_after)
-    if start > issuer.not_after:
-        end = f"{issuer.not_after:%Y-%m-%dT%H:%M:%SZ}"
-        raise InvalidSpec(f"the issuer {issuer.subject_text} expired at {end}", reason=Reason.EXPIRED)
+    limit = min(issuer.not_after, ends or issuer.not_after)
+    not_before, capped = max(not_before, issuer.not_before), not_after > limit
+    not_after = min(not_after, limit)
+    if start > limit:
+        who = f"the issuer {issuer.subject_text}" + (", or what is above it," if limit != issuer.not_after else "")
+        raise InvalidSpec(f"{who} expired at {limit:%Y-%m-%dT%H:%M:%SZ}", reason=Reason.EXPIRED)
     if not_after <= not_before:
         # The clock was set back, or the duration ends before the issuer begins.
         raise InvalidSpec(f"nothing of {duration} from {start:%Y-%m-%dT%H:%M:%SZ} is in the issuer's validity")

@@ -126,9 +126,19 @@ class _View:
         bridge = bridge_of(root, self.material, self.now) if root else None
         return (each.certificate, *each.tail, *((bridge,) if bridge else ()))
 
+    def above(self, each: IntermediateSeen) -> tuple[Certificate, ...]:
+        """What is over an intermediate, the root last."""
+        root = self.root(each.generation)
+        return (*each.tail, *((root.certificate,) if root is not None and root.certificate is not None else ()))
+
     def issued(self) -> tuple[Issued, ...]:
         return tuple(
-            Issued(generation=each.generation, certificate=each.certificate, tail=self.tail(each))
+            Issued(
+                generation=each.generation,
+                certificate=each.certificate,
+                tail=self.tail(each),
+                ends=_end(each.certificate, self.above(each)),
+            )
             for each in self.material.intermediates
             if each.certificate is not None
         )
@@ -138,8 +148,8 @@ class _View:
         if each is None or each.certificate is None or root is None:
             return None
         # A Secret that a user brought is never changed: its horizon stands on our record of its root.
-        horizon = root if each.brought else each
-        over = (*each.tail, *((root.certificate,) if root.certificate is not None else ()))
+        horizon, above = root if each.brought else each, self.above(each)
+        ends = _end(each.certificate, above)
         return Signer(
             generation=generation,
             secret=each.secret,
@@ -147,9 +157,14 @@ class _View:
             tail=self.tail(each),
             issued_until=horizon.issued_until,
             horizon_secret=horizon.secret,
-            above=over,
-            followed=not each.brought and bool(over) and over[-1].not_after > each.certificate.not_after,
+            above=above,
+            ends=ends,
+            followed=not each.brought and all(upper.not_after > ends for upper in above),
         )
+
+
+def _end(certificate: Certificate, above: tuple[Certificate, ...]) -> datetime:
+    return min(each.not_after for each in (certificate, *above))
 
 
 def authority_of(

@@ -165,7 +165,7 @@ def _other_issuer(case: _Case) -> Finding | None:
 def _outlives(case: _Case) -> Finding | None:
     assert case.leaf is not None  # noqa: S101
     issuer = issuer_of(case.leaf, case.authority)
-    if issuer is not None and case.leaf.not_after > issuer.certificate.not_after:
+    if issuer is not None and case.leaf.not_after > issuer.ends:
         return Finding(reason="IncorrectCertificate", message="it would outlive its issuer")
     return None
 
@@ -196,7 +196,9 @@ def _issue_or_refuse(case: _Case, why: Finding) -> Plan:
 def _issue(case: _Case, why: Finding) -> Plan:
     spec = case.seen.resource.spec
     signer = case.signer
-    not_before, not_after, capped = validity(case.now, case.request.duration, issuer=signer.certificate)
+    not_before, not_after, capped = validity(
+        case.now, case.request.duration, issuer=signer.certificate, ends=signer.ends
+    )
     profile = LeafProfile(
         subject=case.request.subject,
         names=case.request.names,
@@ -233,7 +235,7 @@ def _horizon(signer: Signer, not_after: datetime, now: datetime) -> tuple[Action
     """Before a certificate reaches beyond the horizon, the horizon is moved: half a life further, so seldom."""
     if not_after <= signer.issued_until:
         return ()
-    until = min(not_after + (not_after - now) / 2, signer.certificate.not_after)
+    until = min(not_after + (not_after - now) / 2, signer.ends)
     return (
         AnnotateAuthority(
             secret=signer.horizon_secret,

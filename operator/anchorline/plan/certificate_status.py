@@ -99,7 +99,7 @@ def _capped(seen: CertificateSeen, leaf: Certificate) -> tuple[str, ...]:
     assert seen.ca is not None  # noqa: S101
     wanted = seen.resource.spec.duration or seen.ca.spec.leaf.duration
     issuer = renewals.issuer_of(leaf, seen.authority) if seen.authority is not None else None
-    ends_with_issuer = issuer is not None and leaf.not_after >= issuer.certificate.not_after
+    ends_with_issuer = issuer is not None and leaf.not_after >= issuer.ends
     # A certificate is backdated: a full one lasts that much longer than was asked for.
     if not ends_with_issuer or leaf.not_after - leaf.not_before >= wanted + BACKDATE:
         return ()

@@ -40,7 +40,7 @@ def expected(seen: CertificateSeen, leaf: Certificate, now: datetime) -> datetim
 
 def _ends_with_signer(seen: CertificateSeen, leaf: Certificate) -> bool:
     signer = seen.authority.signer if seen.authority is not None else None
-    return signer is not None and leaf.not_after >= signer.certificate.not_after
+    return signer is not None and leaf.not_after >= signer.ends
 
 
 def _share_of_life(seen: CertificateSeen, leaf: Certificate) -> datetime:

@@ -180,8 +180,8 @@ class PodSeen:
 class Signer:
     """The intermediate that signs now, and the certificates that are served after the leaf.
 
-    `above`: the certificates over it, the root last. `followed`: another one that ends later comes in its place, by our
-    own doing, before it ends.
+    `above`: the certificates over it, the root last. `ends`: when the first of all these does. `followed`: another one
+    that ends later comes in its place, by our own doing, before it ends.
     """
 
     generation: int
@@ -190,17 +190,19 @@ class Signer:
     tail: tuple[Certificate, ...]
     issued_until: datetime
     horizon_secret: str
-    above: tuple[Certificate, ...] = ()
-    followed: bool = True
+    above: tuple[Certificate, ...]
+    ends: datetime
+    followed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """An intermediate that has signed leaves, and what is served after a leaf of its now."""
+    """An intermediate that has signed leaves, what is served after a leaf of its now, and when its chain ends."""
 
     generation: int
     certificate: Certificate
     tail: tuple[Certificate, ...]
+    ends: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

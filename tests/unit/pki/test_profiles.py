@@ -85,6 +85,16 @@ def test_nothing_is_issued_under_an_expired_issuer(late: timedelta) -> None:
     assert issuer.not_after.tzinfo is UTC
 
 
+def test_what_is_above_the_issuer_may_end_first() -> None:
+    issuer = a_root(not_after=NOW + YEAR).certificate
+    assert pki.validity(NOW, 9 * DAY, issuer=issuer, ends=NOW + DAY)[1:] == (NOW + DAY, True)
+    assert pki.validity(NOW, DAY, issuer=issuer, ends=NOW + 9 * DAY)[1:] == (NOW + DAY, False)
+    with pytest.raises(
+        InvalidSpec, match="Acme Internal 1,O=Acme, or what is above it, expired at 2026-06-02T12:00:00Z"
+    ):
+        pki.validity(NOW + 2 * DAY, DAY, issuer=issuer, ends=NOW + DAY)
+
+
 def test_nothing_is_issued_for_before_the_issuer() -> None:
     with pytest.raises(InvalidSpec, match=r"nothing of .* from 2026-05-30T12:00:00Z"):
         pki.validity(NOW - 2 * DAY, DAY, issuer=a_root(not_before=NOW - DAY).certificate)

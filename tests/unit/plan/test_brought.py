@@ -172,6 +172,30 @@ def test_a_name_that_a_brought_root_may_not_give_is_refused_and_not_issued_for_n
     world.verify_all()
 
 
+def test_a_leaf_ends_with_the_first_of_its_chain_to_end() -> None:
+    root = certificates.a_root()
+    middle = certificates.an_intermediate(
+        root, "Middle", certificates.ec_key(7), permitted=(), path_length=1, not_after=NOW + 9 * DAY
+    )
+    # Others let a CA outlive the one above it.
+    long = pki.Issuer(
+        certificates.an_intermediate(root, "Middle", middle.key, permitted=(), path_length=1).certificate, middle.key
+    )
+    signer = certificates.an_intermediate(long)
+    brought = builders.a_brought_secret([each.certificate for each in (signer, middle, root)], signer.key)
+    world = settled(brought, builders.a_brought_ca(), a_namespace(trust="internal"), a_certificate())
+    ((_, (leaf, *_), _),) = world.leaves().values()
+    assert leaf.not_after == NOW + 9 * DAY
+    assert [event.reason for event in world.events] == ["DurationCapped"]
+    said = world.condition(ObjectKey("Certificate", "shop", "web"))["message"]
+    assert "to be renewed as soon as another intermediate signs" in said
+    assert "shortened from 30 days" in said
+    world.verify_all()
+    world.settle(NOW + 8 * DAY)
+    assert len(world.leaves()) == 1
+    assert world.api.get(ObjectKey("Certificate", "shop", "web"))["status"]["revision"] == 1
+
+
 def test_a_brought_secret_is_never_changed() -> None:
     world = settled(*a_brought_root(certificates.a_root(), deletionPolicy="Delete"), a_namespace(), a_certificate())
     before = world.api.get(secret("brought"))
