@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.contract.conftest import Scene, a_scene
-from tests.support.operator import EXECUTABLE, SYSTEM, Operator, Site
+from tests.support.operator import EXECUTABLE, SYSTEM, Operator, Site, awaited, condition
 
 from anchorline import __version__
 
@@ -50,6 +50,12 @@ def test_a_converged_cluster_has_nothing_to_do(stage: Scene) -> None:
         operator.start()
         ca = stage.ca()
         stage.issued(ca)
+        stage.trust(f"{ca},nobody")
+        stage.event(stage.name, "AuthorityNotFound")
+        awaited(
+            lambda: "all 1 namespaces" in condition(stage.resource("PrivateCA", ca), "Distributed")["message"],
+            "the status of the CA",
+        )
         operator.idle()
     finally:
         operator.end()

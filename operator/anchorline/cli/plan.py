@@ -8,9 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from anchorline.api.meta import ObjectKey
-from anchorline.errors import InvalidSpec, NotReady
+from anchorline.errors import ClusterError, InvalidSpec, NotReady
 from anchorline.kube.client import Client
 from anchorline.kube.connection import discover
+from anchorline.kube.events import Events
 from anchorline.kube.observe import Observer
 from anchorline.kube.public_roots import public_roots
 from anchorline.kube.world import Surroundings, World
@@ -57,7 +58,10 @@ async def _printed(arguments: argparse.Namespace) -> str:
             await sweep(world, keys.setdefault)
             if arguments.what:
                 return await _timeline(Observer(world), arguments.what[1], clock)
-            return await _plans(Planner(world, Observer(world), clock.now), tuple(keys))
+            events = Events(client, identity="")
+            with suppress(ClusterError):  # whoever may not list events is told them all
+                await events.recall()
+            return await _plans(Planner(world, Observer(world), clock.now, events), tuple(keys))
         finally:
             for reader in readers:
                 reader.cancel()

@@ -1,6 +1,6 @@
 """What people are told by Kubernetes events: each thing once, also when another process says it after this one."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -10,7 +10,7 @@ from anchorline.errors import ClusterError
 from anchorline.kube import objects
 from anchorline.kube.client import Client
 from anchorline.kube.resources import EVENTS
-from anchorline.plan.actions import Emit
+from anchorline.plan.actions import Emit, Plan
 
 _REGARDING = {"PrivateCA": naming.API_VERSION, "Certificate": naming.API_VERSION, "Namespace": "v1"}
 _ALREADY_THERE, _FORBIDDEN, _NOT_FOUND = 409, 403, 404
@@ -39,10 +39,9 @@ class Events:
 
     async def say(self, todo: Emit, now: datetime) -> None:
         """Say it, unless it was said. An event is a courtesy: a refused one stops no work. Raises ClusterError."""
-        namespace = todo.about.namespace or "default"
-        name = _name(todo)
-        if f"{namespace}/{name}" in self._said:
+        if self.was_said(todo):
             return
+        namespace, name = _place(todo)
         obj = objects.event(
             _regarding(todo),
             todo.note,
@@ -61,15 +60,25 @@ class Events:
                 raise
         self._remember(f"{namespace}/{name}")
 
+    def was_said(self, todo: Emit) -> bool:
+        """Whether this very event was said before, as far as is remembered."""
+        return "/".join(_place(todo)) in self._said
+
+    def unsaid(self, plan: Plan) -> Plan:
+        """The plan without the events that were said before."""
+        kept = tuple(each for each in plan.actions if not (isinstance(each, Emit) and self.was_said(each)))
+        return plan if len(kept) == len(plan.actions) else replace(plan, actions=kept)
+
     def _remember(self, name: str) -> None:
         self._said[name] = None
         if len(self._said) > _REMEMBERED_AT_MOST:
             del self._said[next(iter(self._said))]
 
 
-def _name(todo: Emit) -> str:
+def _place(todo: Emit) -> tuple[str, str]:
+    """Namespace and name of the event."""
     digest = sha256(f"{todo.about}{todo.uid}{todo.reason}{todo.note}".encode()).hexdigest()[:16]
-    return f"{todo.about.name}.{digest}"
+    return todo.about.namespace or "default", f"{todo.about.name}.{digest}"
 
 
 def _regarding(todo: Emit) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from anchorline.api.meta import ObjectKey
+from anchorline.kube.events import Events
 from anchorline.kube.observe import Observer
 from anchorline.kube.world import World
 from anchorline.plan.actions import Plan
@@ -15,14 +16,18 @@ from anchorline.plan.trust import namespace
 
 @dataclass
 class Planner:
-    """Plans for live objects; it changes nothing."""
+    """Plans for live objects, without the events that were said before; it changes nothing."""
 
     world: World
     observer: Observer
     now: Callable[[], datetime]
+    events: Events
 
     async def plan(self, key: ObjectKey) -> Plan:
         """What should be done now for one object; nothing for one that is gone."""
+        return self.events.unsaid(await self._plan(key))
+
+    async def _plan(self, key: ObjectKey) -> Plan:
         match key.kind:
             case "PrivateCA":
                 return await self._private_ca(key.name)

@@ -91,7 +91,7 @@ class Operator:
         self._reconciler = Reconciler(
             world=self.world,
             observer=observer,
-            planner=Planner(self.world, observer, self._clock.now),
+            planner=Planner(self.world, observer, self._clock.now, self._events),
             applier=applier,
             metrics=metrics,
             now=self._clock.now,

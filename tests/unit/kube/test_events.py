@@ -13,7 +13,7 @@ from anchorline.errors import ClusterError
 from anchorline.kube import events
 from anchorline.kube.client import ApiError
 from anchorline.kube.events import Events
-from anchorline.plan.actions import Emit
+from anchorline.plan.actions import Emit, LabelNamespace, Plan
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 SHOP = Emit(about=ObjectKey("Namespace", "", "shop"), uid="", warning=True, reason="AuthorityNotFound", note="no x")
@@ -78,6 +78,20 @@ def test_what_was_said_before_this_process_is_not_said_again() -> None:
     seen = told(after, fake.page(there[0], version="7", more="on"), fake.page(there[1], version="7"))
     assert [each.method for each in seen] == ["GET", "GET"], "two pages and no write"
     assert seen[0].query["fieldSelector"] == "reportingController=anchorline.dev/operator"
+
+
+def test_a_plan_tells_only_what_was_not_said_yet() -> None:
+    label = LabelNamespace(namespace="shop", enabled=True)
+    plan = Plan(actions=(SHOP, label, WEB), again=True)
+
+    async def story(said: Events) -> None:
+        assert said.unsaid(plan) is plan
+        await said.say(SHOP, NOW)
+        assert said.unsaid(plan) == Plan(actions=(label, WEB), again=True)
+        await said.say(WEB, NOW)
+        assert said.unsaid(Plan(actions=(WEB,))) == Plan()
+
+    told(story, created(), created())
 
 
 def test_an_api_server_that_does_not_tell_is_an_error() -> None:
