@@ -6,6 +6,7 @@ tracing makes a test twice as slow, so it is traced where those rooms' own tests
 """
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
     chosen = config.getoption("--kubeconfig")
     if chosen:
         os.environ[CLUSTER] = chosen
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A run in the background ignores Ctrl-C, and what it starts would inherit that: some tests send it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:
