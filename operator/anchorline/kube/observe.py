@@ -133,6 +133,7 @@ class Observer:
             secret=await self._leaf_secret(resource),
             rival=self._rival(resource),
             cluster_domain=self.world.surroundings.cluster_domain,
+            denied=self.world.denials.of(ObjectKey("Certificate", *name), resource.metadata.generation),
         )
 
     async def _leaf_secret(self, resource: CertificateResource) -> LeafSecret | ForeignObject | None:

@@ -13,6 +13,7 @@ from anchorline.errors import NotReady
 from anchorline.kube import views
 from anchorline.kube.cache import Cache
 from anchorline.kube.client import Client
+from anchorline.kube.denials import Denials
 from anchorline.kube.material import BroughtSecret, brought_secret
 from anchorline.kube.public_roots import PublicRoots
 from anchorline.kube.resources import CERTIFICATES, CONFIG_MAPS, NAMESPACES, PRIVATE_CAS, SECRETS
@@ -41,6 +42,7 @@ class World:
         self.cas: dict[str, PrivateCA] = {}
         self.brought: dict[str, BroughtSecret] = {}
         self.foreign: set[ObjectKey] = set()
+        self.denials = Denials()
         # What the last look at each CA's rotation found.
         self.rotations: dict[str, RotationSeen] = {}
         # Pods that were created without trust, by namespace, as the last look found them; None before the first.

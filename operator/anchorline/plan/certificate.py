@@ -19,6 +19,7 @@ from anchorline.plan.upkeep import chain_digest, target, upkeep
 from anchorline.plan.world import Authority, CertificateSeen, ForeignObject, LeafSecret, Signer
 
 LOOK_AT_FOREIGN_AGAIN = timedelta(minutes=1)
+LOOK_AT_DENIED_AGAIN = timedelta(minutes=1)
 LOOK_AT_NEW_CA_AGAIN = timedelta(seconds=5)
 
 
@@ -57,9 +58,12 @@ def certificate(seen: CertificateSeen, now: datetime) -> Plan:
     assert seen.authority is not None and seen.authority.signer is not None  # noqa: S101, PT018 - _refused has looked
     case = _Case(seen=seen, request=refused, authority=seen.authority, signer=seen.authority.signer, now=now)
     why = why_issue(case)
+    stale = _why_rewrite(case) if why is None else ""
+    if seen.denied and (why is not None or stale):
+        denied = Finding(reason=Reason.FORBIDDEN, message=seen.denied)
+        return status_plan(seen, denied, now, look_again=now + LOOK_AT_DENIED_AGAIN)
     if why is not None:
         return _issue_or_refuse(case, why)
-    stale = _why_rewrite(case)
     if stale:
         return Plan(actions=(_rewrite(case, stale),), again=True)
     return status_plan(seen, None, now, look_again=_look_again(case))

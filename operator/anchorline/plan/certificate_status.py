@@ -11,8 +11,8 @@ from anchorline.plan.actions import Action, Emit, Plan, SetStatus
 from anchorline.plan.findings import Finding, condition, settled, soonest
 from anchorline.plan.world import CertificateSeen, LeafSecret
 
-# The CA's trouble is not the certificate's: one that is valid stays Ready while its CA is away.
-_CAS_TROUBLE = (Reason.AUTHORITY_NOT_FOUND, Reason.AUTHORITY_NOT_READY)
+# Trouble of the CA, or of the cluster, is not the certificate's: one that is valid stays Ready meanwhile.
+_OTHERS_TROUBLE = (Reason.AUTHORITY_NOT_FOUND, Reason.AUTHORITY_NOT_READY, Reason.FORBIDDEN)
 
 
 def status_plan(seen: CertificateSeen, refused: Finding | None, now: datetime, *, look_again: datetime | None) -> Plan:
@@ -68,7 +68,7 @@ def _conditions(seen: CertificateSeen, refused: Finding | None, now: datetime) -
             condition("Ready", ok=True, reason=Reason.READY, message=_good(seen, leaf, now), generation=generation),
             condition("Issuing", ok=False, reason="Issued", message="", generation=generation),
         )
-    if valid and refused.reason in _CAS_TROUBLE:
+    if valid and refused.reason in _OTHERS_TROUBLE:
         assert leaf is not None  # noqa: S101
         kept = f"valid until {_time(leaf.not_after)}, and cannot be renewed now"
         return (

@@ -223,7 +223,10 @@ class Authority:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateSeen:
-    """One Certificate, its namespace, its Secret, and the authority that it names."""
+    """One Certificate, its namespace, its Secret, and the authority that it names.
+
+    `denied`: why the API server has just refused what was wanted, as a sentence.
+    """
 
     resource: CertificateResource
     namespace: NamespaceSeen
@@ -232,6 +235,7 @@ class CertificateSeen:
     secret: LeafSecret | ForeignObject | None
     rival: str = ""
     cluster_domain: str = "cluster.local"
+    denied: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

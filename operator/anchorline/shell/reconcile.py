@@ -6,11 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from anchorline.api.certificate import Certificate
 from anchorline.api.meta import ObjectKey
 from anchorline.api.privateca import PrivateCA
 from anchorline.errors import AnchorlineError, ClusterError, NotReady
 from anchorline.kube.apply import Applier
+from anchorline.kube.denials import LASTING
 from anchorline.kube.observe import Observer
 from anchorline.kube.world import World
 from anchorline.plan.actions import Emit
@@ -22,8 +22,6 @@ log = logging.getLogger("anchorline.reconcile")
 
 # A plan that is not done after so many looks in a row waits for its turn again.
 ROUNDS = 8
-# Answers that do not get better by being asked for again: what was sent is invalid, forbidden, or too large.
-LASTING = (400, 403, 413, 422)
 Adder = Callable[[ObjectKey], None]
 
 
@@ -62,15 +60,17 @@ class Reconciler:
                 raise
 
     async def _refused(self, key: ObjectKey, error: AnchorlineError) -> None:
-        """Tell whoever looks at the object what the API server goes on refusing: a quota, a policy of the cluster."""
+        """Have a person told what the API server goes on refusing: by a Certificate's status, or by an event."""
         if not isinstance(error, ClusterError) or error.status not in LASTING:
             return
-        resource: Certificate | PrivateCA | None = self.world.cas.get(key.name) if key.kind == "PrivateCA" else None
-        if key.kind == "Certificate":
-            resource = self.world.certificates.get((key.namespace, key.name))
-        uid = resource.metadata.uid if resource is not None else ""
-        note = Emit(about=key, uid=uid, warning=True, reason=error.reason, note=error.message)
+        certificate = self.world.certificates.get((key.namespace, key.name)) if key.kind == "Certificate" else None
+        if certificate is not None:
+            self.world.denials.note(key, certificate.metadata.generation, error)
+            return
+        ca = self.world.cas.get(key.name) if key.kind == "PrivateCA" else None
+        uid = ca.metadata.uid if ca is not None else ""
         with suppress(AnchorlineError):
+            note = Emit(about=key, uid=uid, warning=True, reason=error.reason, note=error.message)
             await self.applier.events.say(note, self.now())
 
     async def _rounds(self, key: ObjectKey) -> float | None:

@@ -1,5 +1,6 @@
 """The status of a Certificate: what the Secret holds, when the condition changed, and what to be warned of."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.support.certificates import DAY, NOW
 from tests.support.simulation import World, settled
 
 from anchorline.api.meta import ObjectKey
+from anchorline.plan.certificate import certificate
 from anchorline.plan.renewals import generation_of
 from anchorline.plan.world import RotationSeen
 
@@ -90,6 +92,38 @@ def test_nothing_is_promised_for_the_intermediate_that_somebody_else_replaces() 
     world = settled(brought, builders.a_brought_ca(), a_namespace(), a_certificate())
     assert "renewalTime" not in world.api.get(WEB)["status"]
     assert "valid until 2026-06-11T12:00:00Z, to be renewed as soon as another" in world.condition(WEB)["message"]
+
+
+def test_what_the_cluster_denies_is_said_and_tried_again_in_a_minute() -> None:
+    world = settled(a_private_ca(), a_namespace())
+    world.put(a_certificate())
+    seen = world.observe_certificate("shop", "web")
+    assert seen is not None
+    told = certificate(replace(seen, denied="cannot create Secret shop/web-tls: quota"), NOW)
+    assert [str(each) for each in told.actions] == [
+        "set status of Certificate shop/web: Ready=False Forbidden: cannot create Secret shop/web-tls: quota",
+        "event on Certificate shop/web: Forbidden: cannot create Secret shop/web-tls: quota",
+    ]
+    assert told.look_again == NOW + timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("days", [25, 0], ids=["renewal", "chain"])
+def test_a_valid_certificate_stays_ready_while_the_cluster_denies_the_next(days: int) -> None:
+    world = a_world()
+    if not days:
+        world.api.edit(SECRET, lambda obj: obj["data"].update({"ca.crt": ""}))
+    world.now = NOW + days * DAY
+    seen = world.observe_certificate("shop", "web")
+    assert seen is not None
+    told = certificate(replace(seen, denied="quota"), world.now)
+    assert "Ready=True Ready: valid until 2026-07-01T12:00:00Z, and cannot be renewed now" in str(told)
+    assert certificate(replace(seen, denied=""), world.now).actions[0] != told.actions[0]
+
+
+def test_an_old_denial_is_no_matter_of_a_certificate_that_fits() -> None:
+    seen = a_world().observe_certificate("shop", "web")
+    assert seen is not None
+    assert not certificate(replace(seen, denied="quota"), NOW).actions
 
 
 class Watched(World):
