@@ -55,12 +55,13 @@ def fingerprint(certificate: x509.Certificate) -> str:
 
 @dataclass
 class Rotation:
-    """One PrivateCA of a test, and what is under it."""
+    """One PrivateCA of a test, and what is under it; `leaf` is what every Certificate says besides."""
 
     api: Api
     name: str = field(default_factory=lambda: fresh("rot"))
     namespaces: list[str] = field(default_factory=list)
     spec: Object = field(default_factory=dict)
+    leaf: Object = field(default_factory=dict)
 
     def begin(self, *, namespaces: int = 2, certificates: int = 1, **spec: Any) -> "Rotation":
         """Create the PrivateCA, its namespaces and their Certificates, and wait until all is ready."""
@@ -91,7 +92,7 @@ class Rotation:
     def certificate(self, namespace: str, name: str, **more: Any) -> None:
         """Create a Certificate."""
         host = f"{name}.{namespace}.svc"
-        spec = {"caRef": {"name": self.name}, "secretName": f"{name}-tls", "dnsNames": [host], **more}
+        spec = {"caRef": {"name": self.name}, "secretName": f"{name}-tls", "dnsNames": [host], **self.leaf, **more}
         self.api.create({"kind": "Certificate", "metadata": {"name": name, "namespace": namespace}, "spec": spec})
 
     def end(self) -> None:
