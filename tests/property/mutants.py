@@ -102,8 +102,7 @@ REAL_DISTRIBUTING = rotation._distributing
 def leaf_outlives_its_chain(patch: pytest.MonkeyPatch) -> None:
     """A leaf is given what was asked for, whatever its issuer has left."""
 
-    def validity(now: datetime, wanted: timedelta, *, issuer: Any) -> tuple[datetime, datetime, bool]:
-        _ = issuer
+    def validity(now: datetime, wanted: timedelta, **_: Any) -> tuple[datetime, datetime, bool]:
         return now, now + wanted, False
 
     patch.setattr(certificate, "validity", validity)

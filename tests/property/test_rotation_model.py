@@ -43,7 +43,10 @@ PROFILE = settings(
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
-pytestmark = pytest.mark.no_cover  # each branch has a test of its own; tracing would halve the number of examples
+pytestmark = [
+    pytest.mark.no_cover,  # each branch has a test of its own; tracing would halve the number of examples
+    pytest.mark.timeout(1800),  # as many examples as `make deep` has take minutes
+]
 SHORT = (timedelta(seconds=5), timedelta(minutes=1), timedelta(minutes=6), timedelta(minutes=11))
 LONG = (timedelta(hours=1), timedelta(hours=7), DAY, 9 * DAY, 50 * DAY)
 NAMES = ("web", "api", "db")
