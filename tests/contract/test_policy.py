@@ -97,6 +97,12 @@ def test_constraints_that_are_narrower_than_the_policy_are_said(scene: Scene) ->
     scene.refused("Certificate", "web", "ConstraintViolation", "shop.acme.example", "every client would refuse")
 
 
+def tried(scene: Scene) -> str:
+    """What the API server says against one more Secret in this test's namespace, "" for nothing."""
+    probe = ("create", "secret", "generic", "probe", "-n", scene.name, "--dry-run=server")
+    return scene.site.plane.kubectl(*probe, check=False).stderr
+
+
 @pytest.fixture
 def forbidden(scene: Scene) -> Iterator[str]:
     """A policy of the cluster that lets nobody create Secrets in this test's namespace; its name."""
@@ -111,8 +117,7 @@ def forbidden(scene: Scene) -> Iterator[str]:
     for kind, body in kinds.items():
         head = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": f"ValidatingAdmission{kind}"}
         plane.kubectl("create", "-f", "-", stdin=json.dumps({**head, "metadata": {"name": name}, "spec": body}))
-    probe = ("create", "secret", "generic", "probe", "-n", scene.name, "--dry-run=server")
-    awaited(lambda: "on Sundays" in plane.kubectl(*probe, check=False).stderr, "the policy is in force")
+    awaited(lambda: "on Sundays" in tried(scene), "the policy is in force")
     yield name
     plane.kubectl("delete", "validatingadmissionpolicies,validatingadmissionpolicybindings", name, "--ignore-not-found")
 
@@ -124,9 +129,10 @@ def test_what_the_cluster_forbids_is_said_on_the_certificate(scene: Scene, forbi
     sentence = scene.refused("Certificate", "web", "Forbidden", f"cannot create Secret {scene.name}/web-tls: ", denier)
     assert scene.event("web", "Forbidden") == sentence
     operator.idle()
-    tried = [line for line in operator.log.splitlines() if '"cannot finish"' in line and sentence in line]
-    assert len(tried) == 1, "then it is told as the status, and tried again in a minute"
+    failed = [line for line in operator.log.splitlines() if '"cannot finish"' in line and sentence in line]
+    assert len(failed) == 1, "then it is told as the status, and tried again in a minute"
     scene.site.plane.kubectl("delete", "validatingadmissionpolicybinding", forbidden)
+    awaited(lambda: not tried(scene), "the policy is not in force any more")
     # Nobody tells of policies: it is tried once a minute, or when the Certificate changes.
     scene.certificate(ca, duration="24h")
     scene.ready("Certificate", "web")
