@@ -147,6 +147,23 @@ def test_a_cluster_of_the_users_is_left_as_it_was(mark: str) -> None:
     assert gone(mark) == []
 
 
+def test_what_is_kept_on_a_cluster_of_the_users_is_taken_away_by_the_commands_that_are_printed(mark: str) -> None:
+    with ControlPlane.started() as plane:
+        before = everything(plane)
+        flags = ("--skip-rotation", "--keep", f"--kubeconfig={plane.kubeconfig}")
+        text, _ = (demo := start(mark, *flags)).communicate(timeout=DEMO_SECONDS)
+        assert demo.returncode == 0, text
+        folder = Path(re.findall(r"tail -f (\S+)/demo/operator.log", text)[0])
+        assert "leading" in (folder / "demo" / "operator.log").read_text()
+        assert list(folder.glob("*/token")), "the processes that go on read their tokens again"
+        assert any("operator" in command for command in marked(mark))
+        commands = text.partition("take everything away from the cluster:")[2]
+        subprocess.run(["sh", "-e"], input=commands, env=plane.environment(), text=True, check=True, timeout=180)
+        assert everything(plane) == before
+        assert gone(mark) == []
+        assert not folder.exists()
+
+
 def test_a_kept_demo_goes_on_until_its_lab_is_ended(mark: str, tmp_path: Path) -> None:
     demo = start(mark, "--skip-rotation", "--keep", XDG_STATE_HOME=str(tmp_path))
     text, _ = demo.communicate(timeout=DEMO_SECONDS)

@@ -2,8 +2,10 @@
 
 import functools
 import os
+import shutil
 import subprocess
 import tempfile
+import weakref
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +33,10 @@ class Cluster(ABC):
     @abstractmethod
     def close(self) -> None:
         """Take away what this object made."""
+
+    @abstractmethod
+    def detach(self) -> None:
+        """Let what this object made stay after this process."""
 
     def __enter__(self) -> Self:
         return self
@@ -108,16 +114,21 @@ class ExistingCluster(Cluster):
 
     def __init__(self, config: Path) -> None:
         self.kubeconfig = config
-        self._scratch = tempfile.TemporaryDirectory(prefix="anchorline-")
-        self.directory = Path(self._scratch.name)
+        self.directory = Path(tempfile.mkdtemp(prefix="anchorline-"))
+        # Also when nobody closes: there are tokens in it.
+        self._remove = weakref.finalize(self, shutil.rmtree, self.directory, ignore_errors=True)
         seen = self.kubectl("config", "view", "--raw", "--flatten", "--minify", "-o", "json").stdout
         self.server, ca = kubeconfig.cluster_of(seen)
         self.ca_file = self.directory / "ca.crt"
         self.ca_file.write_bytes(ca or b"")
 
     def close(self) -> None:
-        """Remove the files made for service accounts."""
-        self._scratch.cleanup()
+        """Remove the files made for service accounts; nothing after `detach`."""
+        self._remove()
+
+    def detach(self) -> None:
+        """Let the files stay after this process, for others that need them; `directory` is theirs to remove."""
+        self._remove.detach()
 
 
 def attach(config: Path) -> ExistingCluster:

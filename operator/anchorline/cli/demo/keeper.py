@@ -1,11 +1,13 @@
 """Runs operator and webhook on after a demo that was kept, until the control plane that they belong to is gone.
 
-`python -m anchorline.cli.demo.keeper PID FILE`: PID is the lab's supervisor (0: run until a signal), FILE lists orders.
+`python -m anchorline.cli.demo.keeper PID FILE`: PID is the lab's supervisor (0: run until a signal), FILE lists orders,
+and the folder two above it, with their tokens and logs, goes with the last of them.
 """
 
 import json
 import os
 import select
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -25,6 +27,8 @@ def main(supervisor: int, orders: Path) -> None:
     select.select(watched, [], [])
     for each in reversed(running):
         each.stop()
+    if not supervisor:  # else the lab's folder goes with the lab
+        shutil.rmtree(orders.parent.parent, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,14 @@ SHOP, ELSEWHERE = "shop", "lodge"
 LIVE = ("north", "south")
 OURS = (NAMESPACE, SHOP, ELSEWHERE, *LIVE)
 Object = dict[str, Any]
+# What takes a demo away from a cluster of the user's, in this order.
+LEAVING = (
+    ("kubectl", "delete", "privateca", "--all", "--ignore-not-found"),
+    ("kubectl", "delete", "namespace", SHOP, ELSEWHERE, *LIVE, "--ignore-not-found"),
+    ("helm", "uninstall", "anchorline", "-n", NAMESPACE),
+    ("kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"),
+    ("kubectl", "delete", "crd", "privatecas.anchorline.dev", "certificates.anchorline.dev", "--ignore-not-found"),
+)
 
 
 class Scene:
@@ -135,14 +143,8 @@ class Scene:
         """Take away what the demo made on a cluster of the user's."""
         if self.own or not self.touched:
             return
-        for command in (
-            ("delete", "privateca", "--all", "--ignore-not-found"),
-            ("delete", "namespace", SHOP, ELSEWHERE, *LIVE, "--ignore-not-found"),
-        ):
-            self.cluster.kubectl(*command, check=False)
-        self.cluster.helm("uninstall", "anchorline", "-n", NAMESPACE, check=False)
-        for what in (("namespace", NAMESPACE), ("crd", "privatecas.anchorline.dev", "certificates.anchorline.dev")):
-            self.cluster.kubectl("delete", *what, "--ignore-not-found", check=False)
+        for program, *command in LEAVING:
+            (self.cluster.helm if program == "helm" else self.cluster.kubectl)(*command, check=False)
 
     def keep(self) -> subprocess.Popen[bytes]:
         """Hand our processes over to a keeper that outlives us, and wait until they are ready again."""

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from anchorline.cli.demo import install, issue, refusal, restart, rotation, trust
-from anchorline.cli.demo.scene import Scene, quietly
+from anchorline.cli.demo.scene import LEAVING, Scene, quietly
 from anchorline.cli.demo.stage import Stage
 from anchorline.errors import AnchorlineError, InvalidSpec
 from anchorline.lab import Cluster, ControlPlane, attach, binaries, places
@@ -94,11 +95,13 @@ def _keep(scene: Scene, stack: ExitStack) -> None:
     if scene.read("privateca", rotation.CA):
         lines.append(f"  {kubectl} annotate privateca {rotation.CA} --overwrite anchorline.dev/rotate=again")
     lines.append(f"  tail -f {scene.folder}/operator.log")
+    scene.cluster.detach()
     if isinstance(scene.cluster, ControlPlane):
-        scene.cluster.detach()
         lines.append(f"end it, processes and all: anchorline lab down --name {KEPT}")
     else:
-        lines.append(f"end the two processes: kill {keeper.pid}")
+        lines.append("end the two processes, and take everything away from the cluster:")
+        lines.append(f"  kill {keeper.pid}")
+        lines += [f"  {shlex.join((str(binaries.locate(program)), *words))}" for program, *words in LEAVING]
     scene.stage.plainly("\n".join(lines))
 
 
