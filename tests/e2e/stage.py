@@ -30,11 +30,12 @@ RESTRICTED = {
 
 
 def awaited(look: Callable[[], Found | None], what: str, *, seconds: float = 60.0) -> Found:
-    """Wait until `look` returns something true, and return it."""
-    end = time.monotonic() + seconds
+    """Wait until `look` returns something true, and return it: less and less often, since each look is a process."""
+    end, pause = time.monotonic() + seconds, 0.1
     while not (found := look()):
         assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.2)
+        time.sleep(pause)
+        pause = min(pause * 1.2, 1.0)
     return found
 
 
