@@ -4,6 +4,7 @@ import json
 import platform
 import shutil
 import subprocess
+import time
 from itertools import chain
 from pathlib import Path
 
@@ -27,11 +28,20 @@ RUNTIMES = (
 ROOT = Path(__file__).resolve().parents[2]
 _OPERATOR = ROOT / "build" / "image" / "anchorline.tar"
 _NAMED_AT_MOST = 50
+_TELLING_SECONDS = 15.0
 SOURCES = Path(__file__).with_name("clients")
 
 
 def missing(cluster: Cluster) -> str | None:
-    """Say which image a user's cluster has not been given; nodes name the 50 largest that they have."""
+    """Say which image a user's cluster has not been given; a kubelet may take ten seconds to tell of a new one."""
+    end = time.monotonic() + _TELLING_SECONDS
+    while (absent := _absent(cluster)) and time.monotonic() < end:
+        time.sleep(1)
+    return absent
+
+
+def _absent(cluster: Cluster) -> str | None:
+    """As far as nodes tell: they name the 50 largest images that they have."""
     nodes = json.loads(cluster.kubectl("get", "nodes", "-o", "json").stdout)["items"]
     listed = [node["status"].get("images", []) for node in nodes]
     if any(len(each) >= _NAMED_AT_MOST for each in listed):
