@@ -64,7 +64,7 @@ def test_they_are_told_of_once_until_they_are_gone(stage: Scene, restarted: Oper
     stage.pod("injected", {"anchorline.dev/injected": "true"})
     again(restarted)
     note = stage.event(stage.name, "PodsWithoutTrust")
-    assert re.fullmatch(rf"1 running pod was created without trust in namespace {stage.name}, .* restart: web", note)
+    assert re.fullmatch(rf"1 running pod was created without trust in namespace {stage.name}, .* restart: web .*", note)
     awaited(lambda: f"({stage.name}/web): restart them" in told(stage, ca), "the status of the CA")
     assert stage.resource("PrivateCA", ca)["status"]["podsWithoutTrust"] == {"count": 1, "pods": [f"{stage.name}/web"]}
     assert restarted.metric("anchorline_pods_without_trust") == 1

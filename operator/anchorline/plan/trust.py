@@ -243,6 +243,7 @@ def _overlooked(seen: TrustSeen) -> tuple[Reason, str] | None:
     note = (
         f"{running(count)} created without trust in namespace {seen.namespace.name}, as Anchorline's webhook was away;"
         f" restart: {named(seen.overlooked[:NAMED_AT_MOST], count)}"
+        f" (kubectl get pods -n {seen.namespace.name} -l '!{naming.INJECTED_LABEL}')"
     )
     return Reason.PODS_WITHOUT_TRUST, note
 

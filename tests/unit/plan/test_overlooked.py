@@ -145,6 +145,7 @@ def test_an_event_says_it_and_what_to_do() -> None:
     assert (said.about, said.reason, said.warning) == (ObjectKey("Namespace", "", "shop"), "PodsWithoutTrust", True)
     assert said.note == (
         "2 running pods were created without trust in namespace shop, as Anchorline's webhook was away; restart: a, b"
+        " (kubectl get pods -n shop -l '!anchorline.dev/injected')"
     )
     assert namespace(trust_seen(world), world.now).actions == ()
 
