@@ -1,6 +1,7 @@
 """The programs of the traffic: how each stack is built, and started as a server or as a client."""
 
 import ctypes
+import functools
 import os
 import shutil
 import signal
@@ -53,7 +54,7 @@ def client(stack: str, how: str, pace: int, bundle: Path, built: Path, targets: 
     return [*_program(stack, built), how, *rest]
 
 
-def start(command: list[str], log: Path, **variables: str) -> subprocess.Popen[str]:
+def start(command: list[str], log: Path, niceness: int = 0, **variables: str) -> subprocess.Popen[str]:
     """Start a program that ends with this process: call it from a thread that lives as long."""
     kept = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     with log.open("ab") as errors:
@@ -66,29 +67,29 @@ def start(command: list[str], log: Path, **variables: str) -> subprocess.Popen[s
             text=True,
             errors="replace",
             bufsize=1,
-            preexec_fn=_prepare,  # noqa: PLW1509 - it does two system calls, looked up before
+            preexec_fn=functools.partial(_prepare, niceness),  # noqa: PLW1509 - two system calls, looked up before
         )
 
 
-def _prepare() -> None:
+def _prepare(niceness: int) -> None:
     # nginx ends its workers when it is asked to end, not when it is killed.
     _libc.prctl(1, signal.SIGTERM)
-    # What they are judged by goes first: the cluster, and the kubelet that brings them their files in time.
-    os.nice(10)
+    os.nice(niceness)
 
 
 class Server:
     """A TLS server on loopback; the certificate in its folder is taken up when it changes."""
 
-    def __init__(self, stack: str, name: str, folder: Path, built: Path) -> None:
+    def __init__(self, stack: str, name: str, folder: Path, built: Path, niceness: int = 0) -> None:
         self.stack, self.name, self.folder = stack, name, folder
         self._home = built / f"home-{stack}"
         self._home.mkdir()
         if stack == "nginx":
             self.port = free_port()
-            self._process = start(["nginx", "-p", str(self._home), "-c", self._configuration()], built / "servers.log")
+            command = ["nginx", "-p", str(self._home), "-c", self._configuration()]
+            self._process = start(command, built / "servers.log", niceness)
         else:
-            self._process = start([*_program(stack, built), "server", str(folder)], built / "servers.log")
+            self._process = start([*_program(stack, built), "server", str(folder)], built / "servers.log", niceness)
             assert self._process.stdout is not None
             self.port = int(self._process.stdout.readline())
 

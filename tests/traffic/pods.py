@@ -15,6 +15,18 @@ BUNDLE = "ca-bundle.crt"
 Kind = tuple[str, str]
 
 
+@dataclass(frozen=True)
+class Pace:
+    """Milliseconds between two handshakes of one of a client's four loops, and how nice servers and clients are.
+
+    Where they would take all processor time, what they are judged by has to go first: the cluster, and the kubelet that
+    brings them their files in time.
+    """
+
+    milliseconds: int = 60
+    niceness: int = 0
+
+
 @dataclass
 class Pod:
     """One running client."""
@@ -39,14 +51,14 @@ class Pod:
 
 @dataclass
 class Pods:
-    """All clients; `targets` are servers as NAME:PORT, `pace` milliseconds between two handshakes of a loop."""
+    """All clients; `targets` are servers as NAME:PORT."""
 
     api: Api
     kubelet: Kubelet
     tally: Tally
     built: Path
     targets: list[str]
-    pace: int
+    pace: Pace
     delays: dict[str, tuple[float, float]]
     running: list[Pod] = field(default_factory=list)
     _number: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -58,9 +70,10 @@ class Pods:
             self._create(name, namespace)
         mount = self.kubelet.mount(("ConfigMap", namespace, "anchorline-trust"), self.delays[namespace])
         bundle = mount.folder / BUNDLE
-        command = peers.client(*kind, self.pace, bundle, self.built, self.targets)
+        command = peers.client(*kind, self.pace.milliseconds, bundle, self.built, self.targets)
         variables = {"SSL_CERT_FILE": str(bundle), "NODE_EXTRA_CA_CERTS": str(bundle)} if kind[1] == "once" else {}
-        pod = Pod(kind, namespace, name, mount, peers.start(command, self.built / "clients.log", **variables))
+        process = peers.start(command, self.built / "clients.log", self.pace.niceness, **variables)
+        pod = Pod(kind, namespace, name, mount, process)
         self.running.append(pod)
         threading.Thread(target=self._listen, args=(pod,), daemon=True).start()
         return pod

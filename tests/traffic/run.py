@@ -16,7 +16,7 @@ from tests.support.operator import Site, awaited
 from tests.support.rotation import Rotation
 from tests.traffic import peers
 from tests.traffic.kubelet import Kubelet
-from tests.traffic.pods import Kind, Pod, Pods
+from tests.traffic.pods import Kind, Pace, Pod, Pods
 from tests.traffic.tally import Tally
 
 TICK_SECONDS = 0.05
@@ -33,7 +33,6 @@ CLIENT_DELAYS = ((0.0, 1.0), (0.0, 6.0), (4.0, 6.5))
 RENEW_BEFORE = "18s"
 TRANSIENTS, LIFE_SECONDS = 3, (4.0, 25.0)
 RESTART_WITHIN = 25.0
-PACE = 100  # milliseconds between two handshakes of one of the four loops of a client
 
 
 def _answers(server: peers.Server, roots: Path) -> bool:
@@ -62,7 +61,7 @@ class Run:
     site: Site
     folder: Path
     stack: ExitStack
-    pace: int = PACE
+    pace: Pace = field(default_factory=Pace)
     tally: Tally = field(default_factory=Tally)
     rotations: int = 0
     _transient: dict[int, float] = field(default_factory=dict)
@@ -88,7 +87,7 @@ class Run:
 
     def _server(self, stack: str, namespace: str) -> tuple[peers.Server, Any]:
         mount = self.kubelet.mount(("Secret", namespace, f"{stack}-tls"), SERVER_DELAY)
-        server = peers.Server(stack, f"{stack}.{namespace}.svc", mount.folder, self.folder)
+        server = peers.Server(stack, f"{stack}.{namespace}.svc", mount.folder, self.folder, self.pace.niceness)
         self.stack.callback(server.end)
         awaited(lambda: _answers(server, mount.folder / "ca.crt"), f"{stack} serves", seconds=90)
         return server, mount

@@ -12,10 +12,12 @@ from types import FrameType
 
 from tests.auditor.beside import Beside
 from tests.support.rotation import READ_ONCE
+from tests.traffic.pods import Pace
 from tests.traffic.run import LAG, Run
 from tests.traffic.stage import operated
 
 PROGRESS_SECONDS = 20.0
+NICENESS = 10
 
 
 @dataclass
@@ -75,7 +77,7 @@ def main() -> int:
     """0 when nobody failed; a signal ends it after the rotation that runs."""
     wanted = wishes()
     with tempfile.TemporaryDirectory(prefix="soak-") as name, operated(Path(name)) as site, ExitStack() as stack:
-        run = Run(site, Path(name), stack, wanted.pace).begin()
+        run = Run(site, Path(name), stack, Pace(wanted.pace, NICENESS)).begin()
         with Beside(site.plane.kubeconfig, LAG, READ_ONCE) as auditor:
             soak = Soak(run, wanted)
             try:
