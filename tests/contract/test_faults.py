@@ -1,5 +1,6 @@
 """What the operator does when its cluster breaks: it waits, says so, goes on, and misses nothing."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,6 +117,29 @@ def test_the_crds_are_deleted_and_come_back(stage: Scene, fragile: Operator) -> 
     stage.ready("PrivateCA", ca)
     works(stage, fragile, ca, "after")
     assert (stage.api.get("Secret", f"{ca}-root-1", SYSTEM) or {})["data"] == (before or {})["data"]
+
+
+def test_a_ca_that_another_version_wrote_keeps_no_others_waiting(stage: Scene, fragile: Operator) -> None:
+    """A newer CRD knew a phase that this operator does not: it says so, and does not end."""
+    ca, newer = stage.ca(), stage.ca()
+    plane, name = stage.site.plane, "privatecas.anchorline.dev"
+    crd = json.loads(plane.kubectl("get", "crd", name, "-o", "json").stdout)
+    generations = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
+    del generations["generations"]["items"]["properties"]["phase"]["enum"]
+    plane.kubectl("replace", "-f", "-", stdin=json.dumps(crd))
+    fragile.kill()
+    patch = json.dumps([{"op": "replace", "path": "/status/generations/0/phase", "value": "Resting"}])
+    command = ("patch", "privateca", newer, "--subresource=status", "--type=json", "-p", patch)
+    awaited(lambda: plane.kubectl(*command, check=False).returncode == 0, "the CRD takes the phase")
+    try:
+        fragile.start()
+        stage.trust(f"{newer},{ca}")
+        stage.issued(ca)
+        awaited(lambda: stage.labelled, "the roots that can be read arrive")
+        assert "status.generations[0].phase must be one of" in stage.event(newer, "InvalidSpec")
+        assert f"{newer}-root-1" in [each["metadata"]["name"] for each in stage.api.list("Secret", SYSTEM)]
+    finally:
+        plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
 
 
 def tells_that_crds_are_missing(site: Site) -> None:

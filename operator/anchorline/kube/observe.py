@@ -1,5 +1,6 @@
 """From the caches to the frozen values that decisions are made of."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -7,7 +8,7 @@ from anchorline.api import naming
 from anchorline.api.certificate import Certificate as CertificateResource
 from anchorline.api.meta import Condition, ObjectKey
 from anchorline.api.privateca import PrivateCA, RootSource
-from anchorline.errors import NotReady
+from anchorline.errors import InvalidSpec, NotReady
 from anchorline.kube.gates import Gates
 from anchorline.kube.material import material_of
 from anchorline.kube.resources import CONFIG_MAPS, PODS, SECRETS
@@ -189,7 +190,10 @@ class Observer:
         named = naming.trusted_names(seen.annotation(naming.TRUST))
         for name in named:
             if name not in self.world.cas:
-                await self.world.private_ca(name)
+                with suppress(
+                    InvalidSpec
+                ):  # what cannot be read is said by its own plan, and keeps no other roots away
+                    await self.world.private_ca(name)
         selecting = (ca.metadata.name for ca in self.world.cas.values() if _selects(ca, seen))
         return tuple(dict.fromkeys((*named, *selecting)))
 

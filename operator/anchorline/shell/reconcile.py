@@ -8,7 +8,7 @@ from datetime import datetime
 
 from anchorline.api.meta import ObjectKey
 from anchorline.api.privateca import PrivateCA
-from anchorline.errors import AnchorlineError, ClusterError, NotReady
+from anchorline.errors import AnchorlineError, ClusterError, InvalidSpec, NotReady
 from anchorline.kube.apply import Applier
 from anchorline.kube.denials import LASTING
 from anchorline.kube.observe import Observer
@@ -60,18 +60,17 @@ class Reconciler:
                 raise
 
     async def _refused(self, key: ObjectKey, error: AnchorlineError) -> None:
-        """Have a person told what the API server goes on refusing: by a Certificate's status, or by an event."""
-        if not isinstance(error, ClusterError) or error.status not in LASTING:
-            return
+        """Have a person told what goes on being refused: by a Certificate's status, or by an event."""
+        lasting = isinstance(error, ClusterError) and error.status in LASTING
         certificate = self.world.certificates.get((key.namespace, key.name)) if key.kind == "Certificate" else None
-        if certificate is not None:
+        if certificate is not None and isinstance(error, ClusterError):
             self.world.denials.note(key, certificate.metadata.generation, error)
-            return
-        ca = self.world.cas.get(key.name) if key.kind == "PrivateCA" else None
-        uid = ca.metadata.uid if ca is not None else ""
-        with suppress(AnchorlineError):
-            note = Emit(about=key, uid=uid, warning=True, reason=error.reason, note=error.message)
-            await self.applier.events.say(note, self.now())
+        elif certificate is None and (lasting or isinstance(error, InvalidSpec)):
+            ca = self.world.cas.get(key.name) if key.kind == "PrivateCA" else None
+            uid = ca.metadata.uid if ca is not None else ""
+            with suppress(AnchorlineError):
+                note = Emit(about=key, uid=uid, warning=True, reason=error.reason, note=error.message)
+                await self.applier.events.say(note, self.now())
 
     async def _rounds(self, key: ObjectKey) -> float | None:
         for _ in range(ROUNDS):
