@@ -65,63 +65,70 @@ def test_a_brought_intermediate_signs_itself_with_its_chain_up_to_the_root(in_on
     world.verify_all()
 
 
-def brought_faults() -> dict[str, tuple[builders.Object | None, str, str]]:
+Fault = tuple[builders.Object | None, str, str]
+
+
+def brought_faults() -> dict[str, Fault]:
+    return {**missing_parts(), **chains_that_break(), **roots_that_clients_refuse()}
+
+
+def missing_parts() -> dict[str, Fault]:
     chain = certificates.a_chain()
     root, lower = chain.root, chain.intermediate
-    old = certificates.a_root(not_before=NOW - 2 * DAY, not_after=NOW - DAY)
-    young = certificates.a_root(not_before=NOW + DAY)
-    other = certificates.a_root("Other", certificates.ec_key(8))
-    narrow, silent = handmade(root.key, path_length=0), handmade(root.key, signs=False)
-    # We sign no such chain: it was right before its middle was made anew, under the same name and key.
-    wide = certificates.an_intermediate(root, "Middle", certificates.ec_key(7), permitted=(), path_length=1)
-    middle = certificates.an_intermediate(root, "Middle", certificates.ec_key(7), permitted=())
-    deep = certificates.an_intermediate(wide, "Deep", certificates.ec_key(9))
     bring = builders.a_brought_secret
-    certificate = [lower.certificate, root.certificate]
     return {
         "nothing there": (None, "SecretNotFound", "Secret brought of spec.root.secretName is not in the operator's"),
         "no certificate": (builders.a_secret("brought", tls_key=root.key.to_pem()), "CorruptMaterial", "tls.crt"),
         "no key": (builders.a_secret("brought", tls_crt=root.certificate.pem), "CorruptMaterial", "tls.key is missing"),
         "other key": (bring([root.certificate], lower.key), "KeyMismatch", "tls.key does not belong to the first"),
-        "a leaf": (bring([chain.leaf, *certificate], chain.leaf_key), "NotACertificateAuthority", "is not a CA"),
-        "expired": (bring([old.certificate], old.key), "NotACertificateAuthority", "expired at 2026-05-31T12:00:00Z"),
-        "not yet": (bring([young.certificate], young.key), "NotACertificateAuthority", "is not valid before"),
         "no root": (bring([lower.certificate], lower.key), "MaterialIncomplete", "which is not self-signed"),
+    }
+
+
+def chains_that_break() -> dict[str, Fault]:
+    chain = certificates.a_chain()
+    root, lower = chain.root, chain.intermediate
+    other = certificates.a_root("Other", certificates.ec_key(8))
+    # We sign no such chain: it was right before its middle was made anew, under the same name and key.
+    wide = certificates.an_intermediate(root, "Middle", certificates.ec_key(7), permitted=(), path_length=1)
+    middle = certificates.an_intermediate(root, "Middle", certificates.ec_key(7), permitted=())
+    deep = certificates.an_intermediate(wide, "Deep", certificates.ec_key(9))
+    bring, no_ca = builders.a_brought_secret, "NotACertificateAuthority"
+    return {
+        "a leaf": (bring([chain.leaf, lower.certificate, root.certificate], chain.leaf_key), no_ca, "is not a CA"),
         "wrong order": (
             bring([lower.certificate, other.certificate], lower.key),
             "MaterialIncomplete",
             "CN=Acme Internal Intermediate 1,O=Acme was not signed by CN=Other,O=Acme",
         ),
-        "narrow": (
-            bring([narrow], root.key),
-            "NotACertificateAuthority",
-            "pathLenConstraint is 0",
-        ),
         "too deep": (
             bring([deep.certificate, middle.certificate, root.certificate], deep.key),
-            "NotACertificateAuthority",
+            no_ca,
             "CN=Middle,O=Acme allows no intermediate below it (pathLenConstraint is 0)",
         ),
-        "lax": (
-            bring([handmade(root.key, critical=False)], root.key),
-            "NotACertificateAuthority",
-            "CN=Handmade has basicConstraints that are not critical: strict clients, such as Python 3.13, refuse it",
+    }
+
+
+def roots_that_clients_refuse() -> dict[str, Fault]:
+    root = certificates.a_root()
+    old = certificates.a_root(not_before=NOW - 2 * DAY, not_after=NOW - DAY)
+    young = certificates.a_root(not_before=NOW + DAY)
+    constrained = handmade(root.key, x509.NameConstraints([x509.DNSName("svc")], None))
+    lax = "CN=Handmade has basicConstraints that are not critical: strict clients, such as Python 3.13, refuse it"
+
+    def refused(certificate: pki.Certificate, key: pki.PrivateKey, why: str) -> Fault:
+        return builders.a_brought_secret([certificate], key), "NotACertificateAuthority", why
+
+    return {
+        "expired": refused(old.certificate, old.key, "expired at 2026-05-31T12:00:00Z"),
+        "not yet": refused(young.certificate, young.key, "is not valid before"),
+        "narrow": refused(handmade(root.key, path_length=0), root.key, "pathLenConstraint is 0"),
+        "lax": refused(handmade(root.key, critical=False), root.key, lax),
+        "no key identifier": refused(constrained, root.key, "has no subject key identifier"),
+        "no key identifier above": refused(
+            handmade(root.key, under="Another"), root.key, "has no authority key identifier"
         ),
-        "no key identifier": (
-            bring([handmade(root.key, x509.NameConstraints([x509.DNSName("svc")], None))], root.key),
-            "NotACertificateAuthority",
-            "has no subject key identifier",
-        ),
-        "no key identifier above": (
-            bring([handmade(root.key, under="Another")], root.key),
-            "NotACertificateAuthority",
-            "has no authority key identifier",
-        ),
-        "no signing": (
-            bring([silent], root.key),
-            "NotACertificateAuthority",
-            "keyCertSign is missing",
-        ),
+        "no signing": refused(handmade(root.key, signs=False), root.key, "keyCertSign is missing"),
     }
 
 
