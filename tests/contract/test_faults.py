@@ -107,7 +107,7 @@ def test_the_crds_are_deleted_and_come_back(stage: Scene, fragile: Operator) -> 
     plane.kubectl("delete", "crd", "privatecas.anchorline.dev", "certificates.anchorline.dev", "--timeout=60s")
     try:
         fragile.spawn()
-        awaited(lambda: "certificates" in fragile.get("/readyz")[1], "/readyz says what is missing")
+        awaited(lambda: "certificates" in fragile.get("/readyz")[1], "/readyz says what is missing", seconds=90)
         assert fragile.get("/readyz")[0] == 503
         tells_that_crds_are_missing(stage.site)
     finally:
@@ -158,7 +158,7 @@ def test_it_starts_before_the_api_server(stage: Scene, fragile: Operator) -> Non
     process = Operator(stage.site, "pod-eager")
     try:
         process.spawn()
-        awaited(lambda: process.get("/readyz")[0] == 503, "it is not ready")
+        awaited(lambda: process.get("/readyz")[0] == 503, "it is not ready", seconds=90)
         plane.start("kube-apiserver")
         awaited(lambda: process.running and process.leads, "it leads when the server is there", seconds=90)
         works(stage, process, stage.ca(), "web")
