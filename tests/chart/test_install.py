@@ -198,4 +198,5 @@ def test_examples_are_objects_of_ours() -> None:
         "certificate": ("Certificate", "web"),
         "namespace": ("Namespace", "shop"),
         "policy": ("PrivateCA", "edge"),
+        "brought": ("PrivateCA", "acme"),
     }

@@ -7,6 +7,8 @@ from anchorline.pki import Certificate
 from anchorline.plan.findings import Finding
 from anchorline.plan.world import AuthoritySeen, BroughtSeen
 
+STRICT = "strict clients, such as Python 3.13, refuse it; have it issued anew"
+
 
 def brought_trouble(seen: AuthoritySeen, now: datetime) -> Finding | None:
     """Why the Secret of `spec.root.secretName` cannot be used, None when it can."""
@@ -63,9 +65,9 @@ def _ca_fault(each: Certificate, now: datetime) -> str:
     if not each.is_ca:
         return "is not a CA certificate (basicConstraints CA:TRUE is missing)"
     if not each.can_sign_certificates:
-        return "may not sign certificates (keyUsage keyCertSign is missing)"
+        return f"may not sign certificates (keyUsage keyCertSign is missing): {STRICT}"
     if each.strict_fault:
-        return f"{each.strict_fault}: strict clients, such as Python 3.13, refuse it; have it issued anew"
+        return f"{each.strict_fault}: {STRICT}"
     if now >= each.not_after:
         return f"expired at {each.not_after:%Y-%m-%dT%H:%M:%SZ}"
     # A clock may be a little off; a CA of the future is somebody's mistake.

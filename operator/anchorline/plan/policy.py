@@ -245,15 +245,21 @@ def outside_constraints(
 
 
 def _outside(names: AlternativeNames, common_name: str, authority: Certificate, advice: str) -> Iterator[str]:
-    limits = f"(permitted: {', '.join(authority.permitted_dns) or 'all'};"
-    limits += f" excluded: {', '.join(authority.excluded_dns) or 'none'})"
-    kind = "root" if authority.is_self_signed else "intermediate"
-    named = f"{kind} {authority.common_name or authority.subject_text}"
     for name in identities(names, common_name):
         if dns_violation((name,), authority):
             yield (
-                f"DNS name {name} is outside the name constraints of {named} {limits}: every client would refuse the"
-                f" certificate; {advice}"
+                f"DNS name {name} is outside the name constraints of {_limited(authority)}: every client would refuse"
+                f" the certificate; {advice}"
             )
     if authority.has_other_constraints and (names.ips or names.uris or names.emails):
-        yield f"{named} has name constraints beside DNS: only DNS names are issued by it"
+        yield f"{_named(authority)} has name constraints beside DNS: only DNS names are issued by it"
+
+
+def _named(authority: Certificate) -> str:
+    kind = "root" if authority.is_self_signed else "intermediate"
+    return f"{kind} {authority.common_name or authority.subject_text}"
+
+
+def _limited(authority: Certificate) -> str:
+    permitted, excluded = ", ".join(authority.permitted_dns) or "all", ", ".join(authority.excluded_dns) or "none"
+    return f"{_named(authority)} (permitted: {permitted}; excluded: {excluded})"
