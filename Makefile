@@ -3,18 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -m
 
-.PHONY: demo test trouble check static proof deep programs contract judges bench traffic soak crds format clean image e2e
+.PHONY: demo test check static proof deep programs contract judges bench traffic soak crds format clean image e2e
 
 demo: .venv/ready ## the whole story, on a control plane of this machine (or KUBECONFIG)
 	$(BIN)/anchorline demo $(ARGS)
 
 test: check deep programs ## everything
-	$(RUN) pytest tests/chart tests/judges tests/contract $(APART:%=--ignore=tests/contract/%) $(ARGS)
-
-# Long, and not yet watched often enough to stand in the way of a change.
-APART := test_rotation_trouble.py test_rotation_mutants.py
-trouble: .venv/ready ## a rotation held in each phase while everything breaks; operators that break its rules; traffic
-	$(RUN) pytest $(APART:%=tests/contract/%) tests/traffic $(ARGS)
+	$(RUN) pytest tests/chart tests/judges tests/contract $(ARGS)
 
 check: .venv/ready ## before each commit: format, lint, types, import contracts, generated files, unit and property tests
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target static proof

@@ -17,7 +17,6 @@ from tests.traffic.run import LAG, Run
 from tests.traffic.stage import operated
 
 PROGRESS_SECONDS = 20.0
-NICENESS = 10
 
 
 @dataclass
@@ -69,6 +68,9 @@ def wishes() -> argparse.Namespace:
     parser.add_argument("--handshakes", type=int, default=1_000_000)
     parser.add_argument("--rotations", type=int, default=3, help="at least")
     parser.add_argument("--pace", type=int, default=5, help="milliseconds between two handshakes of one loop")
+    parser.add_argument(
+        "--niceness", type=int, default=10, help="of servers and clients; 0 on a machine that is shared"
+    )
     parser.add_argument("--report", type=Path, help="a file for the report; it is there after the first rotation")
     return parser.parse_args()
 
@@ -77,7 +79,7 @@ def main() -> int:
     """0 when nobody failed; a signal ends it after the rotation that runs."""
     wanted = wishes()
     with tempfile.TemporaryDirectory(prefix="soak-") as name, operated(Path(name)) as site, ExitStack() as stack:
-        run = Run(site, Path(name), stack, Pace(wanted.pace, NICENESS)).begin()
+        run = Run(site, Path(name), stack, Pace(wanted.pace, wanted.niceness)).begin()
         with Beside(site.plane.kubeconfig, LAG, READ_ONCE) as auditor:
             soak = Soak(run, wanted)
             try:
