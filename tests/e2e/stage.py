@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from tests.e2e.images import CLIENTS
 
+from anchorline import errors
 from anchorline.lab import Cluster
 
 Object = dict[str, Any]
@@ -17,6 +18,7 @@ Done = subprocess.CompletedProcess[str]
 Found = TypeVar("Found")
 
 SYSTEM = "anchorline-system"
+_TRIES = 5
 STORY = "anchorline.local/story"
 RESTRICTED = {
     "runAsNonRoot": True,
@@ -68,8 +70,14 @@ class Stage:
     kept: Path
 
     def kubectl(self, *args: str, stdin: str | None = None, check: bool = True, timeout: float = 300.0) -> Done:
-        """Run kubectl."""
-        return self.cluster.kubectl(*args, stdin=stdin, check=check, timeout=timeout)
+        """Run kubectl; again when a busy machine kept it from connecting, since nothing has been asked then."""
+        for _ in range(_TRIES):
+            done = self.cluster.kubectl(*args, stdin=stdin, check=False, timeout=timeout)
+            if not done.returncode or "TLS handshake timeout" not in done.stderr:
+                break
+        if check and done.returncode:
+            raise errors.ClusterError(f"kubectl {' '.join(args[:2])} failed: {done.stderr.strip()}")
+        return done
 
     def apply(self, *objects: Object) -> None:
         """Create objects, or change them."""
