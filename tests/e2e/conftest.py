@@ -8,32 +8,41 @@ from pathlib import Path
 import pytest
 from tests.e2e import images
 from tests.e2e.given import kubeconfig
-from tests.e2e.stage import SYSTEM, Stage
+from tests.e2e.stage import STORIES, SYSTEM, Stage
 
 from anchorline.lab import Cluster, attach, binaries
 from anchorline.lab.node import Node, debian
 
-LEFT_OUT: list[str] = []
 CHART = images.ROOT / "charts" / "anchorline"
+KEPT = images.ROOT / "build" / "e2e"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Forget what the last run kept; the processes of one run keep theirs together."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(KEPT, ignore_errors=True)
+    KEPT.mkdir(parents=True, exist_ok=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say plainly when the stories were not told, and why."""
-    for why in LEFT_OUT:
-        terminalreporter.write_line(f"Left out: the stories on a real node. {why}", yellow=True)
+    """Print what a user would have seen, and say plainly what was not told, and why."""
+    told = KEPT / STORIES
+    terminalreporter.write_line(told.read_text() if told.is_file() else "")
+    skipped = (each.longrepr for each in terminalreporter.getreports("skipped"))
+    for why in dict.fromkeys(reason for _, _, reason in filter(None, skipped)):
+        terminalreporter.write_line(f"Left out of the stories on a real node. {why}", yellow=True)
 
 
 def _left_out(why: str | None) -> None:
     if why:
-        LEFT_OUT.append(why)
         pytest.skip(why)
 
 
-def _sound(cluster: Cluster) -> None:
+def _sound(request: pytest.FixtureRequest, cluster: Cluster) -> None:
     """End the run, and take everything down, when the node is why a story failed: the others would wait in vain."""
     broken = cluster.complaints() if isinstance(cluster, Node) else []
     if broken:
-        pytest.exit(f"the stories end here: {' '.join(broken)}", returncode=1)
+        request.session.shouldstop = f"the stories end here: {' '.join(broken)}"
 
 
 @pytest.fixture(scope="session")
@@ -68,30 +77,21 @@ def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def kept() -> Path:
-    """What the run shows is kept here."""
-    folder = images.ROOT / "build" / "e2e"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def bare(cluster: Cluster, kept: Path) -> Stage:
+def bare(cluster: Cluster) -> Stage:
     """The cluster, with the chart in it or not."""
-    stage = Stage(cluster, kept)
+    stage = Stage(cluster, KEPT)
     stage.clear()
     return stage
 
 
 @pytest.fixture
-def stage(bare: Stage, chart: Path) -> Iterator[Stage]:
+def stage(request: pytest.FixtureRequest, bare: Stage, chart: Path) -> Iterator[Stage]:
     """The cluster with the chart installed and everything of it ready."""
-    _sound(bare.cluster)
+    _sound(request, bare.cluster)
     if not bare.get("deployment", "anchorline-operator", SYSTEM):
         install(bare, chart)
     yield bare
-    _sound(bare.cluster)
+    _sound(request, bare.cluster)
 
 
 def install(stage: Stage, chart: Path, *args: str) -> None:

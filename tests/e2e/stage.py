@@ -19,6 +19,7 @@ Found = TypeVar("Found")
 
 SYSTEM = "anchorline-system"
 _TRIES = 5
+STORIES = "stories.txt"
 STORY = "anchorline.local/story"
 RESTRICTED = {
     "runAsNonRoot": True,
@@ -181,10 +182,9 @@ class Stage:
         return awaited(look, f"{count} pods of {namespace} have ended", seconds=seconds)
 
     def show(self, title: str, lines: list[str]) -> None:
-        """Print what a user would see, and keep it."""
+        """Keep what a user would see; the end of the run prints it."""
         text = "\n".join([title, *lines, ""])
-        print(f"\n{text}", flush=True)
-        with (self.kept / "stories.txt").open("a") as file:
+        with (self.kept / STORIES).open("a") as file:
             file.write(f"{text}\n")
 
 

@@ -47,15 +47,15 @@ class Cgroups:
 
     def __init__(self, folder: Path) -> None:
         name = f"{_PREFIX}{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
-        self._roots = [hierarchy.own / name for hierarchy in hierarchies()]
+        self.roots = [hierarchy.own / name for hierarchy in hierarchies()]
 
     def make(self) -> None:
         """Make them, after what crashed labs left was taken away: a living node has its first process in its root."""
-        for root in self._roots:
+        for root in self.roots:
             for other in root.parent.glob(f"{_PREFIX}*"):
                 if not (other / "cgroup.procs").read_text():
                     _removed(other)
-        for root in self._roots:
+        for root in self.roots:
             root.mkdir()
             for file in _INHERITED:  # a new cpuset is empty, and nothing can be put into it before it is not
                 parent = root.parent / file
@@ -66,7 +66,7 @@ class Cgroups:
 
     def join(self) -> None:
         """Move the calling process in; between fork and exec."""
-        for root in self._roots:
+        for root in self.roots:
             opened = os.open(root / "cgroup.procs", os.O_WRONLY)
             os.write(opened, b"0")
             os.close(opened)
@@ -74,7 +74,7 @@ class Cgroups:
     def remove(self) -> None:
         """Take them away, the innermost first; the kernel may need a moment after the last process has ended."""
         end = time.monotonic() + _DEADLINE_SECONDS
-        left = self._roots
+        left = self.roots
         while (left := [root for root in left if not _removed(root)]) and time.monotonic() < end:
             time.sleep(_TICK_SECONDS)
 
