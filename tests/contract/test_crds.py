@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.property.test_api_values import SPECS, STATUSES
-from tests.unit.api.rule_cases import CA, CASES, CERTIFICATE, FULL, MINIMAL, SCHEMAS, Json
+from tests.unit.api.rule_cases import CA, CASES, CERTIFICATE, FULL, MINIMAL, SCHEMAS, SELECTOR, Json
 
 from anchorline.api import codec
 from anchorline.api.certificate import CertificateSpec
@@ -188,6 +188,66 @@ def test_every_constraint_refuses_what_breaks_it(cluster: Cluster) -> None:
         if WORDS[word] not in told.get(f"case-{n}", "").partition(f"{_at(path)}: ")[2]
     ]
     assert missed == []
+
+
+# One of these fits into every list and string of a spec.
+SAMPLES: tuple[Any, ...] = ("10.0.0.0/8", "x", "DE", "server auth", "ECDSA", "a@b", *SELECTOR["matchExpressions"])
+
+
+def _fitting(node: Json) -> Any:
+    """A sample that a schema takes, as far as it can be told here; rules are the server's."""
+    return next(each for each in SAMPLES if _fits(each, node))
+
+
+def _fits(value: Any, node: Json) -> bool:
+    if isinstance(value, dict):
+        return bool(node["type"] == "object")
+    sized = node.get("minLength", 0) <= len(value) <= node.get("maxLength", len(value))
+    matches = re.search(node.get("pattern", ""), value) is not None
+    return node["type"] == "string" and sized and matches and value in node.get("enum", [value])
+
+
+def _keeping(word: str, bound: Any, node: Json) -> Any:
+    match word:
+        case "minLength" | "maxLength":
+            longest = "x" * bound
+            # What a rule says of a string, its own case keeps to.
+            return longest if _fits(longest, node) and VALIDATIONS not in node else None
+        case "minItems" | "maxItems":
+            return [_fitting(node["items"])] * bound
+        case "maxProperties":
+            # FULL has one of these already.
+            return {"a": "b"} | {f"x{n}": "y" for n in range(1, bound)}
+        case "minimum" | "maximum":
+            return bound
+        case "enum":
+            return bound[0]
+        case _:
+            return None  # FULL, and all that is generated, keeps to these
+
+
+def _with(kind: str, path: str, value: Any) -> Json:
+    """A spec with a value at its path, and with what a rule wants beside it."""
+    if path == "spec.root.secretName":
+        return changed(kind, "spec.root", {"source": "Secret", "secretName": value})
+    return changed(kind, path, value)
+
+
+KEPT = [
+    (kind, path, value)
+    for kind, found in SCHEMAS.items()
+    for path, node in found
+    if path.startswith("spec")
+    for word in sorted(node.keys() - PASSED_OVER - {"required"})
+    if (value := _keeping(word, node[word], node)) is not None
+]
+
+
+def test_every_bound_lets_pass_what_just_keeps_to_it(cluster: Cluster) -> None:
+    assert len(KEPT) > len(CONSTRAINTS) / 3
+    objects = [manifest(kind, f"case-{n}", _with(kind, path, value)) for n, (kind, path, value) in enumerate(KEPT)]
+    told = refusals(cluster, objects)
+    assert [(KEPT[int(name.removeprefix("case-"))][:2], words) for name, words in told.items()] == []
 
 
 def test_no_constraint_is_of_a_kind_that_is_not_tried() -> None:
