@@ -1,8 +1,7 @@
 """The API server, as asynchronous calls that cost little: read, list, write, apply, delete.
 
 Objects are plain dictionaries, as in JSON. Errors are ApiError (the server refused) or ClusterError with status 0
-(no answer); a write that `may_write` forbids is NotReady. Only a 429 and, for reads, a broken connection are tried
-again here.
+(no answer, or `may_write` has forbidden to send it). Only a 429 and, for reads, a broken connection are tried again here.
 """
 
 import time
@@ -15,7 +14,7 @@ import aiohttp
 import orjson
 
 from anchorline.api import naming
-from anchorline.errors import NotReady
+from anchorline.errors import ClusterError
 from anchorline.kube import client_requests as requests
 from anchorline.kube import protobuf as protobuf_format
 from anchorline.kube.client_errors import ApiError, refusal
@@ -317,7 +316,7 @@ class Client:
         target = requests.target(resource.path(namespace, name, subresource), query)
         what = what or resource.describe(namespace, name)
         if method != "GET" and not self.may_write(resource):
-            raise NotReady(f"{what} is not written: this process does not lead any more")
+            raise ClusterError(f"{what} is not written: this process does not lead any more")
         started, status = time.monotonic(), 0
         try:
             answer = await self._transport.send(method, target, headers=headers, body=body, within=within)

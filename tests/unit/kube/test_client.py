@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.support import fake_api as fake
 
-from anchorline.errors import ClusterError, NotReady, Reason
+from anchorline.errors import ClusterError, Reason
 from anchorline.kube import resources as r
 from anchorline.kube.client import ApiError, Client, Listing
 
@@ -46,7 +46,7 @@ def test_who_may_not_write_any_more_sends_nothing_and_reads_all_the_same() -> No
             client.delete(r.SECRETS, "web", "shop"),
             client.merge_patch(r.NAMESPACES, "shop", "", {}),
         ):
-            with pytest.raises(NotReady, match="is not written: this process does not lead any more"):
+            with pytest.raises(ClusterError, match="is not written: this process does not lead any more"):
                 await write
         await client.create(r.LEASES, NEW)
         return await client.get(r.SECRETS, "web", "shop")
