@@ -1,7 +1,8 @@
 """The API server, as asynchronous calls that cost little: read, list, write, apply, delete.
 
 Objects are plain dictionaries, as in JSON. Errors are ApiError (the server refused) or ClusterError with status 0
-(no answer, or `may_write` has forbidden to send it). Only a 429 and, for reads, a broken connection are tried again here.
+(no answer, or `may_write` has forbidden to send it). Only a 429 and, for reads, a broken connection are tried again
+here.
 """
 
 import time
