@@ -6,7 +6,9 @@ import itertools
 import queue
 import random
 import shutil
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,21 +20,22 @@ WATCHED = (
     ("ConfigMap", "/api/v1/configmaps", {"fieldSelector": "metadata.name=anchorline-trust"}),
 )
 KEPT_VERSIONS = 3
+TURN_SECONDS = 0.05
 
 
 @dataclass
 class Mount:
-    """One volume of one pod; `delay` is the span of seconds in which a change arrives."""
+    """One volume of one pod; `delay` is the span of seconds in which a change arrives, `told` is called when it has."""
 
     folder: Path
     source: tuple[str, str, str]
     delay: tuple[float, float]
     versions: list[Path] = field(default_factory=list)
-    swapped: int = 0
+    told: Callable[[], object] = str
 
 
 class Kubelet:
-    """Call `work` often: it takes up what the watches saw, and swaps what is due."""
+    """At work from its beginning, in a thread of its own: certificates live for seconds, whatever a test does."""
 
     def __init__(self, access: Access, root: Path) -> None:
         self.root = root
@@ -47,18 +50,37 @@ class Kubelet:
         ]
         for watch in self._watches:
             assert watch.synced.wait(30), watch.trouble
+        self._lock = threading.RLock()
+        self._trouble: BaseException | None = None
+        self._ended = threading.Event()
+        threading.Thread(target=self._run, daemon=True).start()
 
-    def work(self) -> list[Mount]:
-        """Do what is due; the mounts that were swapped."""
+    def check(self) -> None:
+        """Raise what has ended its work."""
+        if self._trouble is not None:
+            raise self._trouble
+
+    def end(self) -> None:
+        """Bring nothing any more."""
+        self._ended.set()
+
+    def _run(self) -> None:
+        try:
+            while not self._ended.wait(TURN_SECONDS):
+                with self._lock:
+                    self._work()
+        except BaseException as error:  # noqa: BLE001 - a thread tells nobody: `check` raises it
+            self._trouble = error
+
+    def _work(self) -> None:
+        """Take up what the watches saw, and swap what is due."""
         self._take()
-        done = []
         while self._due and self._due[0][0] <= time.monotonic():
             at, _, mount = heapq.heappop(self._due)
             if mount in self._mounts:
                 self.latest = max(self.latest, time.monotonic() - at)
                 self._swap(mount)
-                done.append(mount)
-        return done
+                mount.told()
 
     def _take(self) -> None:
         while not self._changes.empty():
@@ -78,19 +100,21 @@ class Kubelet:
 
     def mount(self, source: tuple[str, str, str], delay: tuple[float, float]) -> Mount:
         """A volume of a new pod, with what is there now."""
-        self._take()
-        mount = Mount(self.root / f"pod-{next(self._number)}", source, delay)
-        mount.folder.mkdir(parents=True)
-        self._swap(mount)
-        for key in _content(self._objects[source]):
-            (mount.folder / key).symlink_to(f"..data/{key}")
-        self._mounts.append(mount)
-        return mount
+        with self._lock:
+            self._take()
+            mount = Mount(self.root / f"pod-{next(self._number)}", source, delay)
+            mount.folder.mkdir(parents=True)
+            self._swap(mount)
+            for key in _content(self._objects[source]):
+                (mount.folder / key).symlink_to(f"..data/{key}")
+            self._mounts.append(mount)
+            return mount
 
     def unmount(self, mount: Mount) -> None:
         """The pod is gone."""
-        self._mounts.remove(mount)
-        shutil.rmtree(mount.folder)
+        with self._lock:
+            self._mounts.remove(mount)
+            shutil.rmtree(mount.folder)
 
     def _swap(self, mount: Mount) -> None:
         version = mount.folder / f"..{next(self._number)}"
@@ -100,7 +124,6 @@ class Kubelet:
         fresh = mount.folder / "..data_tmp"
         fresh.symlink_to(version.name)
         fresh.replace(mount.folder / "..data")
-        mount.swapped += 1
         mount.versions.append(version)
         if len(mount.versions) > KEPT_VERSIONS:  # readers may still be in the one before
             shutil.rmtree(mount.versions.pop(0))

@@ -81,20 +81,22 @@ class Run:
         body = {"metadata": {"annotations": {"anchorline.dev/public-roots": None}}}
         self.site.api.merge("Namespace", self.case.namespaces[0], body=body)
         self.kubelet = Kubelet(from_kubeconfig(self.site.plane.kubeconfig), self.folder / "pods")
+        self.stack.callback(self.kubelet.end)
         self.servers = [self._server(each, home) for each in peers.available()]
         self._clients()
         return self
 
-    def _server(self, stack: str, namespace: str) -> tuple[peers.Server, Any]:
+    def _server(self, stack: str, namespace: str) -> peers.Server:
         mount = self.kubelet.mount(("Secret", namespace, f"{stack}-tls"), SERVER_DELAY)
         server = peers.Server(stack, f"{stack}.{namespace}.svc", mount.folder, self.folder, self.pace.niceness)
+        mount.told = server.swapped
         self.stack.callback(server.end)
         awaited(lambda: _answers(server, mount.folder / "ca.crt"), f"{stack} serves", seconds=90)
-        return server, mount
+        return server
 
     def _clients(self) -> None:
         names = self.case.namespaces[: len(CLIENT_DELAYS)]
-        targets = [f"{server.name}:{server.port}" for server, _ in self.servers]
+        targets = [f"{server.name}:{server.port}" for server in self.servers]
         delays = dict(zip(names, CLIENT_DELAYS, strict=True))
         self.pods = Pods(self.site.api, self.kubelet, self.tally, self.folder, targets, self.pace, delays)
         self.stack.callback(self.pods.end_all)
@@ -105,10 +107,8 @@ class Run:
 
     def tick(self) -> None:
         """One turn of everything that has to be done."""
-        swapped = self.kubelet.work()
-        for server, mount in self.servers:
-            if mount in swapped:
-                server.swapped()
+        self.kubelet.check()
+        for server in self.servers:
             assert server.running, f"the server {server.stack} has ended; see {self.folder}/servers.log"
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._look()
@@ -154,7 +154,7 @@ class Run:
 
     def cpu(self) -> str:
         """Seconds of processor time by program, of those that run now."""
-        ids = {f"server {server.stack}": server.pid for server, _ in self.servers}
+        ids = {f"server {server.stack}": server.pid for server in self.servers}
         ids |= {f"{pod.label} {pod.name}": pod.process.pid for pod in self.pods.running}
         return ", ".join(f"{name}: {_seconds(pid):.0f}" for name, pid in ids.items())
 

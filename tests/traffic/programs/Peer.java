@@ -11,7 +11,7 @@ import java.util.concurrent.*;
 import javax.net.ssl.*;
 
 class Peer {
-    static final int PATIENCE = 15000, LOOPS = 4;
+    static final int PATIENCE = 60000, LOOPS = 4;
     static final String BODY = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\nok\n";
     static Path seen;
     static SSLContext current;

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 
-PATIENCE_MS, LOOPS = 15000, 4
+PATIENCE_MS, LOOPS = 60000, 4
 CLIENT, CREDENTIALS_CERTIFICATE, FORMAT_PEM, NAME_DNS = 2, 1, 1, 1
 Handle = ctypes.c_void_p
 lib = ctypes.CDLL("libgnutls.so.30")

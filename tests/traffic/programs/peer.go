@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-const patience, loops = 15 * time.Second, 4
+const patience, loops = time.Minute, 4
 
 func main() {
 	if os.Args[1] == "server" {

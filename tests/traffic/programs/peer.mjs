@@ -5,7 +5,7 @@ import tls from "node:tls";
 
 const [role, where, pace, ...targets] = process.argv.slice(2);
 const BODY = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\nok\n";
-const PATIENCE = 15000, LOOPS = 4;
+const PATIENCE = 60000, LOOPS = 4;
 
 function serve() {
   let seen = "", context;

@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-PATIENCE, LOOPS = 15.0, 4
+PATIENCE, LOOPS = 60.0, 4
 BODY = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\nok\n"
 
 
