@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 ROOT = Path(__file__).resolve().parents[2]
-END_SECONDS = 30.0
+END_SECONDS = 180.0  # what it has not judged yet, it judges first
 
 
 class Beside:
