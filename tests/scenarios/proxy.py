@@ -175,8 +175,9 @@ class Proxy:
         if strikes and blow is not None and blow.answer_lost:
             self._strike(blow)
         response = web.Response(status=answer.status, body=body, headers=_headers(answer))
-        await response.prepare(request)
-        await response.write_eof()
+        with suppress(ConnectionError):  # whoever asked is gone
+            await response.prepare(request)
+            await response.write_eof()
         if strikes and blow is not None and not blow.answer_lost:
             self._strike(blow)
         return response
