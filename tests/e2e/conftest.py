@@ -30,7 +30,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(told.read_text() if told.is_file() else "")
     skipped = (each.longrepr for each in terminalreporter.getreports("skipped"))
     for why in dict.fromkeys(reason for _, _, reason in filter(None, skipped)):
-        terminalreporter.write_line(f"Left out of the stories on a real node. {why}", yellow=True)
+        terminalreporter.write_line(
+            f"Left out of the stories on a real node. {why.removeprefix('Skipped: ')}", yellow=True
+        )
 
 
 def _left_out(why: str | None) -> None:
