@@ -19,7 +19,7 @@ KEPT = images.ROOT / "build" / "e2e"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Forget what the last run kept; the processes of one run keep theirs together."""
-    if not hasattr(config, "workerinput"):
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
         shutil.rmtree(KEPT, ignore_errors=True)
     KEPT.mkdir(parents=True, exist_ok=True)
 

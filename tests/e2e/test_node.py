@@ -18,10 +18,7 @@ from anchorline.lab import places
 from anchorline.lab.node import Node, debian, settings, trouble
 from anchorline.lab.node.cgroups import Cgroups, hierarchies
 
-pytestmark = [
-    pytest.mark.skipif(debian.why_not() is not None, reason=debian.why_not() or ""),
-    pytest.mark.xdist_group("beside"),
-]
+pytestmark = pytest.mark.skipif(debian.why_not() is not None, reason=debian.why_not() or "")
 
 SOURCE = str(Path(places.__file__).parents[2])
 CALLER = """\

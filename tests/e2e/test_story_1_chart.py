@@ -3,11 +3,8 @@
 import time
 from pathlib import Path
 
-import pytest
 from tests.e2e.conftest import install
 from tests.e2e.stage import SYSTEM, Object, Stage, awaited
-
-pytestmark = pytest.mark.xdist_group("main")
 
 DEPLOYMENTS = ("anchorline-operator", "anchorline-webhook")
 MANY = 12

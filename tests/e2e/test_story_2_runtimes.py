@@ -1,10 +1,7 @@
 """Story 2: every runtime connects by Service DNS name where it was asked for, and is refused where it was not."""
 
-import pytest
 from tests.e2e.runtimes import RUNTIMES, Runtime, refused
 from tests.e2e.stage import Object, Stage, container, pod, pod_spec
-
-pytestmark = pytest.mark.xdist_group("main")
 
 CASES = ("annotated", "not annotated", "own variable", "opted out")
 

@@ -3,11 +3,8 @@
 import time
 from datetime import UTC, datetime
 
-import pytest
 from tests.e2e.runtimes import REACHED, Runtime
 from tests.e2e.stage import Object, Stage, awaited, container, pod, pod_spec
-
-pytestmark = pytest.mark.xdist_group("main")
 
 SPACE = "watching"
 KEPT = Runtime("python, one context", ("python3", "/opt/clients/client.py"), ("SSL_CERT_FILE",))

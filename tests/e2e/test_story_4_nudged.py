@@ -14,8 +14,6 @@ from tests.e2e.stage import Object, Stage, awaited, container, pod, pod_spec
 
 from anchorline.lab import AuditLog
 
-pytestmark = pytest.mark.xdist_group("main")
-
 SPACE = "nudged"
 READERS = 5
 OPTIONS = ("rotation.nudgePods", "rotation.restartWorkloads")

@@ -2,11 +2,8 @@
 
 import time
 
-import pytest
 from tests.e2e.runtimes import REACHED, Runtime
 from tests.e2e.stage import Object, Stage, awaited, container, pod, pod_spec
-
-pytestmark = pytest.mark.xdist_group("beside")
 
 SPACE = "busy"
 ROTATION = {"propagation": "100s", "reissueOver": "0s", "overlap": "20s"}

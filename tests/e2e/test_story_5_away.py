@@ -3,10 +3,7 @@
 import json
 import threading
 
-import pytest
 from tests.e2e.stage import SYSTEM, Object, Stage, awaited, container, pod, pod_spec
-
-pytestmark = pytest.mark.xdist_group("main")
 
 COMPONENT = "app.kubernetes.io/component"
 AT_ONCE = ("--grace-period=0", "--force", "--wait=false")

@@ -5,8 +5,6 @@ from typing import Any
 import pytest
 from tests.e2e.stage import Object, Stage, awaited, container
 
-pytestmark = pytest.mark.xdist_group("main")
-
 RESOURCES = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}}
 PYTHON = "python3 /opt/clients/client.py"
 SPACE = "strict"

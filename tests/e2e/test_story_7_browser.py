@@ -13,8 +13,6 @@ from tests.e2e.stage import SYSTEM, Stage
 from anchorline.lab import binaries
 from anchorline.lab.node import Node, debian
 
-pytestmark = pytest.mark.xdist_group("beside")
-
 HOST = "web.shop.svc.cluster.local"
 PACKAGES = ("chromium", "libnss3-tools")
 
