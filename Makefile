@@ -64,7 +64,7 @@ image: .venv/ready ## the image and its SBOM, in build/image
 
 e2e: .venv/ready ## the stories, in pods: on a node of this machine (root on Debian), or KUBECONFIG
 	$(RUN) tests.e2e
-	$(RUN) pytest tests/e2e --timeout=900 $(if $(KUBECONFIG),,-n 2 --dist loadfile) $(ARGS)
+	$(RUN) pytest tests/e2e --timeout=900 $(if $(KUBECONFIG),,-n 2 --dist loadfile --no-loadscope-reorder) $(ARGS)
 
 clean:
 	rm -rf .venv build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
