@@ -9,7 +9,7 @@ demo: .venv/ready ## the whole story, on a control plane of this machine (or KUB
 	$(BIN)/anchorline demo $(ARGS)
 
 test: check deep programs ## everything
-	$(RUN) pytest tests/chart tests/judges tests/contract $(ARGS)
+	$(RUN) pytest tests/chart tests/judges tests/contract tests/traffic $(ARGS)
 
 check: .venv/ready ## before each commit: format, lint, types, import contracts, generated files, unit and property tests
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target static proof

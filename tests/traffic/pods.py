@@ -23,7 +23,7 @@ class Pace:
     brings them their files in time.
     """
 
-    milliseconds: int = 60
+    milliseconds: int = 150
     niceness: int = 0
 
 

@@ -51,7 +51,7 @@ class Soak:
 
     def _say(self, what: str) -> None:
         seconds, tally = time.monotonic() - self.begun, self.run.tally
-        rate, failed = tally.total / seconds, sum(tally.failed.values())
+        rate, failed = tally.total / (time.monotonic() - tally.begun), sum(tally.failed.values())
         left = max(0.0, self.wanted.handshakes - tally.total) / rate if rate else 0.0
         counts = f"{tally.total} handshakes, {failed} failed, {rate:.0f}/s, about {left / 60:.0f} min to go"
         print(f"{seconds:6.0f} s  {what}: {counts}", flush=True)
