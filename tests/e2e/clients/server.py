@@ -1,6 +1,7 @@
 """An HTTPS server that reads its certificate from a Secret, anew for each connection, and answers with its page."""
 
 import http.server
+import os
 import socketserver
 import ssl
 import sys
@@ -9,11 +10,21 @@ folder, port = sys.argv[1], int(sys.argv[2])
 PAGE = b"<body style='background:#dfd; font: 40px sans-serif'><h1>Served with a certificate of Anchorline</h1></body>"
 
 
+def loaded() -> ssl.SSLContext:
+    """Certificate and key of one moment: the kubelet swaps the directory under `..data`, perhaps between two reads."""
+    while True:
+        place = os.path.realpath(f"{folder}/..data")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(f"{place}/tls.crt", f"{place}/tls.key")
+        except FileNotFoundError:
+            continue  # swapped, and the old one removed
+        return context
+
+
 class Page(http.server.BaseHTTPRequestHandler):
     def setup(self) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(f"{folder}/tls.crt", f"{folder}/tls.key")
-        self.request = context.wrap_socket(self.request, server_side=True)
+        self.request = loaded().wrap_socket(self.request, server_side=True)
         super().setup()
 
     def do_GET(self) -> None:
