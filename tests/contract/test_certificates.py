@@ -167,7 +167,8 @@ def test_the_secret_template_is_followed(scene: Scene) -> None:
 def test_the_secret_goes_with_its_certificate(scene: Scene) -> None:
     scene.issued(scene.ca())
     scene.api.delete("Certificate", "web", scene.name)
-    awaited(lambda: scene.api.get("Secret", "web-tls", scene.name) is None, "the garbage collector took the Secret")
+    gone = "the garbage collector, which looks for new kinds every 30 s, took the Secret"
+    awaited(lambda: scene.api.get("Secret", "web-tls", scene.name) is None, gone, seconds=120.0)
 
 
 def test_a_retained_secret_stays_and_is_taken_up_again(scene: Scene, operator: Operator) -> None:
