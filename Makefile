@@ -37,14 +37,14 @@ contract: programs ## tests on a real kube-apiserver of this machine (or KUBECON
 judges: .venv/ready ## chains judged by openssl, GnuTLS, NSS, Go, Node, Java
 	$(RUN) pytest tests/judges $(ARGS)
 
-bench: .venv/ready ## ratios against the raw API server, in one run
+bench: programs ## ratios against the raw API server, in one run
 	$(RUN) tests.bench $(ARGS)
 
 # Apart until it has been seen to pass as one run.
-traffic: .venv/ready ## three rotations under real TLS traffic
+traffic: programs ## three rotations under real TLS traffic
 	$(RUN) pytest tests/traffic $(ARGS)
 
-soak: .venv/ready ## the same until a million handshakes are done; ARGS=--report=FILE
+soak: programs ## the same until a million handshakes are done; ARGS=--report=FILE
 	$(RUN) tests.traffic.soak $(ARGS)
 
 crds: .venv/ready ## generate the CRDs
