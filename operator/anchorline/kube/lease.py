@@ -182,6 +182,16 @@ class Elector:
         if lease is None:
             return
         try:
-            await self._client.replace(LEASES, records.released(lease, self._wall_clock()), within=_RELEASE_SECONDS)
+            await self._give_up(lease)
         except ClusterError as error:
             log.warning("cannot release the Lease: %s", error)
+
+    async def _give_up(self, lease: dict[str, Any]) -> None:
+        try:
+            await self._client.replace(LEASES, records.released(lease, self._wall_clock()), within=_RELEASE_SECONDS)
+        except ApiError as error:
+            # A renewal that was under way when the end came has been written all the same, unseen by us.
+            if not error.conflict or not await self._still_ours() or self._held is None:
+                raise
+            renewed, self._held = records.released(self._held, self._wall_clock()), None
+            await self._client.replace(LEASES, renewed, within=_RELEASE_SECONDS)

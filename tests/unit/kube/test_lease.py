@@ -90,6 +90,30 @@ def test_work_that_fails_is_raised_after_the_release() -> None:
     assert orjson.loads(asyncio.run(whole())[-1].body)["spec"]["holderIdentity"] == ""
 
 
+def test_a_renewal_that_the_end_cut_off_does_not_keep_the_lease() -> None:
+    async def work() -> None:
+        raise ValueError("broken")
+
+    async def whole() -> list[fake.Seen]:
+        answers = (
+            fake.json_of(lease("", "1")),
+            fake.json_of(lease("me", "2")),
+            fake.json_of(lease("me", "3")),
+            fake.refusal(409, "Conflict"),  # of the release
+            fake.json_of(lease("me", "4")),
+            fake.json_of(lease("", "5")),
+        )
+        async with fake.FakeApi(*answers) as api, api.client() as client:
+            with pytest.raises(ValueError, match="broken"):
+                await Elector(client, "ns", identity="me", lease=5, renew=4, retry=0.01).run(work, lambda: None)
+            return list(api.seen)
+
+    seen = asyncio.run(whole())
+    assert [each.method for each in seen] == ["GET", "PUT", "PUT", "PUT", "GET", "PUT"]
+    released = orjson.loads(seen[5].body)
+    assert (released["metadata"]["resourceVersion"], released["spec"]["holderIdentity"]) == ("4", "")
+
+
 def test_leadership_ends_by_the_clock_even_when_nothing_runs() -> None:
     now = 100.0
 
