@@ -232,6 +232,9 @@ class Applier:
         written = await self.world.client.apply(resource, obj, subresource="status")
         if isinstance(todo.status, CertificateStatus):
             self._remember_certificate((todo.target.namespace, todo.target.name), todo.status, written)
+        elif (known := self.world.cas.get(todo.target.name)) is not None:
+            # What a status remembers keeps roots in trust stores (P4): the next plan must not wait for its event.
+            self.world.cas[todo.target.name] = replace(known, status=todo.status)
 
     def _remember_certificate(self, name: Name, status: CertificateStatus, written: dict[str, Any]) -> None:
         """The plan that wrote a status knows it; somebody's new spec may be in the answer all the same."""
