@@ -55,6 +55,7 @@ class Audit:
     _good: dict[tuple[str, str, bool], float] = field(default_factory=dict)
     _once: dict[str, tuple[Place, Store]] = field(default_factory=dict)
     _live: dict[Place, frozenset[str]] = field(default_factory=dict)
+    _ending: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.chains, self.stores = Ledger(self.lag), Ledger(self.lag)
@@ -66,6 +67,8 @@ class Audit:
         try:
             if kind == "Namespace":
                 self._namespace(name[1], obj)
+            elif name[0] in self._ending:
+                self._nobodys(name[0])
             elif kind == "ConfigMap":
                 self._config_map(name, obj)
             else:
@@ -78,6 +81,17 @@ class Audit:
     def _namespace(self, name: str, obj: Object | None) -> None:
         value = ((obj or {}).get("metadata", {}).get("annotations") or {}).get("anchorline.dev/trust", "")
         self._asked[name] = {part.strip() for part in value.split(",")} - {""}
+        self._ending.discard(name)
+        if obj is not None and obj["metadata"].get("deletionTimestamp"):
+            self._ending.add(name)
+            self._nobodys(name)
+
+    def _nobodys(self, namespace: str) -> None:
+        """What is left in a namespace that is being deleted: the cluster takes it away when it gets to it."""
+        for place, _ in [*self.chains.present(), *self.stores.present()]:
+            if place[1] == namespace:
+                self.chains.put(place, None, self.seen.steady)
+                self.stores.put(place, None, self.seen.steady)
 
     def _config_map(self, name: Name, obj: Object | None) -> None:
         ours = obj is not None and facts.label(obj, "managed") == "true"

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 
 from tests.auditor.beside import Beside
-from tests.scenarios.stage import NOT_AUDITED, rotation, scenario
+from tests.scenarios.stage import NOT_AUDITED, rotation, scenario, thief
 from tests.scenarios.triggers import anchorline, roots_in
-from tests.support.operator import Object, Site
+from tests.support.operator import Api, Object, Site
 from tests.support.rotation import LAG, Rotation, certificates, entry, seen, steadily
 
 
@@ -62,15 +62,24 @@ def a_foreign_store_stands_in_the_way(site: Site) -> None:
 
 @scenario
 def a_terminating_namespace_holds_up_nothing(site: Site) -> None:
+    """Its store stays as it was for as long as the namespace is ending: nobody can be waited for there."""
+    hand = thief(site)
     with rotation(site) as case:
         stuck = case.namespace(certificates=0)
-        blocker = {"name": "stuck", "namespace": stuck, "finalizers": ["test.example/never"]}
-        case.api.create({"kind": "ConfigMap", "metadata": blocker})
+        path = hand.path("ConfigMap", "anchorline-trust", stuck)
+        seen(lambda: case.store(stuck), "its store")
+        _finalizers(hand, path, ["test.example/never"])
         case.api.delete("Namespace", stuck)
         case.namespaces.remove(stuck)
         case.annotate(rotate="one is ending")
         case.ended()
-        case.api.merge("ConfigMap", "stuck", stuck, body={"metadata": {"finalizers": None}})
+        _finalizers(hand, path, [])
+
+
+def _finalizers(hand: Api, path: str, names: list[str]) -> None:
+    """Hold an object back from its deletion, or let it go."""
+    found = hand.call("GET", path)
+    hand.call("PUT", path, {**found, "metadata": {**found["metadata"], "finalizers": names}})
 
 
 @scenario
