@@ -1,8 +1,9 @@
 """`python -m tests.bench`: what issue 3 section 4 and issue 4 ask for, measured in one run against the raw API server.
 
 Each scenario has a control plane of its own; what is compared with each other was measured on the same one. Writes are
-counted in its audit log, CPU and memory by the kernel. Two cores that others use too make every single number noisy:
-believe the ratios.
+counted in its audit log, CPU and memory by the kernel. Limits of times and rates were set on one machine: how slow this
+one is against it is measured first, and what misses such a limit is judged at this machine's speed, too. Two cores that
+others use too make every single number noisy: believe the ratios.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import platform
 from pathlib import Path
 
 import uvloop
-from tests.bench import certificates, figures, stores, webhook
+from tests.bench import certificates, figures, machine, stores, webhook
 from tests.bench.figures import Figure, Sheet
 
 SCENARIOS = ("certificates", "many", "stores", "webhook")
@@ -30,14 +31,15 @@ async def _run(chosen: list[str], scale: str) -> list[Figure]:
     found: list[Figure] = []
     few, many, namespaces = SCALES[scale]
     cost: float | None = None
+    slow = machine.slowness(Sheet("machine", found))
     if "certificates" in chosen:
-        cost = await certificates.few(Sheet("certificates", found), few)
+        cost = await certificates.few(Sheet("certificates", found, slow), few)
     if "many" in chosen:
-        await certificates.many(Sheet("many", found), many, few, cost)
+        await certificates.many(Sheet("many", found, slow), many, few, cost)
     if "stores" in chosen:
-        await stores.spread_root(Sheet("stores", found), namespaces)
+        await stores.spread_root(Sheet("stores", found, slow), namespaces)
     if "webhook" in chosen:
-        await _webhook(Sheet("webhook", found))
+        await _webhook(Sheet("webhook", found, slow))
     return found
 
 
@@ -56,7 +58,9 @@ def main() -> None:
     if arguments.json:
         figures.write(found, arguments.json)
     missed = [each for each in found if each.met is False]
-    print(f"{sum(each.met is True for each in found)} targets met, {len(missed)} missed")
+    kept = sum(each.met is True for each in found)
+    here = sum(each.met_here is True for each in missed)
+    print(f"{kept} targets met, {len(missed)} missed, {here} of these met at this machine's speed")
     for each in missed:
         print(figures.line(each))
 
