@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,11 +21,18 @@ class Pace:
     """Milliseconds between two handshakes of one of a client's four loops, and how nice servers and clients are.
 
     Where they would take all processor time, what they are judged by has to go first: the cluster, and the kubelet that
-    brings them their files in time.
+    brings them their files in time. `patience` is by how much the pause of a stack is longer than that of the others,
+    `share` how many of its handshakes a client has with a server: stacks that cost ten times as much may do less.
     """
 
     milliseconds: int = 150
     niceness: int = 0
+    patience: Mapping[str, int] = field(default_factory=dict)
+    share: Mapping[str, int] = field(default_factory=dict)
+
+    def pause(self, stack: str) -> int:
+        """Milliseconds between two handshakes of a client of this stack."""
+        return self.milliseconds * self.patience.get(stack, 1)
 
 
 @dataclass
@@ -70,7 +78,7 @@ class Pods:
             self._create(name, namespace)
         mount = self.kubelet.mount(("ConfigMap", namespace, "anchorline-trust"), self.delays[namespace])
         bundle = mount.folder / BUNDLE
-        command = peers.client(*kind, self.pace.milliseconds, bundle, self.built, self.targets)
+        command = peers.client(*kind, self.pace.pause(kind[0]), bundle, self.built, self.targets)
         variables = {"SSL_CERT_FILE": str(bundle), "NODE_EXTRA_CA_CERTS": str(bundle)} if kind[1] == "once" else {}
         process = peers.start(command, self.built / "clients.log", self.pace.niceness, **variables)
         pod = Pod(kind, namespace, name, mount, process)

@@ -96,7 +96,8 @@ class Run:
 
     def _clients(self) -> None:
         names = self.case.namespaces[: len(CLIENT_DELAYS)]
-        targets = [f"{server.name}:{server.port}" for server in self.servers]
+        share = self.pace.share
+        targets = [f"{each.name}:{each.port}" for each in self.servers for _ in range(share.get(each.stack, 1))]
         delays = dict(zip(names, CLIENT_DELAYS, strict=True))
         self.pods = Pods(self.site.api, self.kubelet, self.tally, self.folder, targets, self.pace, delays)
         self.stack.callback(self.pods.end_all)

@@ -1,10 +1,12 @@
 """A client of the GnuTLS library, for ever: `once|reread BUNDLE MILLISECONDS NAME:PORT...`."""
 
 import ctypes
+import os
 import socket
 import sys
 import threading
 import time
+from pathlib import Path
 
 PATIENCE_MS, LOOPS = 60000, 4
 CLIENT, CREDENTIALS_CERTIFICATE, FORMAT_PEM, NAME_DNS = 2, 1, 1, 1
@@ -28,6 +30,25 @@ def trusted(bundle: str) -> Handle:
     if checked(loaded, "trust file") == 0:
         raise OSError(f"no roots in {bundle}")
     return credentials
+
+
+class Trust:
+    """Credentials, read at the start, or anew when the folder that the bundle is in was swapped."""
+
+    def __init__(self, bundle: Path, *, once: bool) -> None:
+        self._bundle, self._once, self._lock = bundle, once, threading.Lock()
+        self._read(os.path.realpath(bundle.parent / "..data"))
+
+    def _read(self, version: str) -> None:
+        # The old ones are never freed: a loop may be using them.
+        self._credentials, self._seen = trusted(f"{version}/{self._bundle.name}"), version
+
+    def credentials(self) -> Handle:
+        """For the next handshake. Raises OSError."""
+        with self._lock:
+            if not self._once and (version := os.path.realpath(self._bundle.parent / "..data")) != self._seen:
+                self._read(version)
+            return self._credentials
 
 
 def shake(name: str, port: int, credentials: Handle) -> None:
@@ -63,28 +84,18 @@ def ask(session: Handle, name: str) -> None:
 
 def main(role: str, bundle: str, pace: float, targets: list[str]) -> None:
     """Handshake for ever."""
-    once = trusted(bundle) if role == "once" else None
+    trust = Trust(Path(bundle), once=role == "once")
     for first in range(1, LOOPS):
-        threading.Thread(target=loop, args=(once, bundle, pace, targets, first), daemon=True).start()
-    loop(once, bundle, pace, targets, 0)
+        threading.Thread(target=loop, args=(trust, pace, targets, first), daemon=True).start()
+    loop(trust, pace, targets, 0)
 
 
-def attempt(once: Handle | None, bundle: str, name: str, port: int) -> None:
-    """A handshake with what was read once, or is read now. Raises OSError."""
-    credentials = once or trusted(bundle)
-    try:
-        shake(name, port, credentials)
-    finally:
-        if once is None:
-            lib.gnutls_certificate_free_credentials(credentials)
-
-
-def loop(once: Handle | None, bundle: str, pace: float, targets: list[str], turn: int) -> None:
+def loop(trust: Trust, pace: float, targets: list[str], turn: int) -> None:
     """One of the loops, which begins at another server than the others."""
     while True:
         name, port = targets[turn % len(targets)].split(":")
         try:
-            attempt(once, bundle, name, int(port))
+            shake(name, int(port), trust.credentials())
             sys.stdout.write(f"ok {name}\n")
         except OSError as error:
             sys.stdout.write(f"fail {name} {error}\n")

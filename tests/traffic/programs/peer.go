@@ -90,16 +90,37 @@ func answer(connection net.Conn) {
 	connection.Write([]byte("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\nok\n"))
 }
 
+var trust struct {
+	sync.Mutex
+	seen string
+	pool *x509.CertPool
+}
+
+// What the bundle holds now; it is read anew when the folder that it is in was swapped.
+func roots(bundle string) (*x509.CertPool, error) {
+	trust.Lock()
+	defer trust.Unlock()
+	version, err := filepath.EvalSymlinks(filepath.Join(filepath.Dir(bundle), "..data"))
+	if err != nil || version == trust.seen {
+		return trust.pool, err
+	}
+	pem, err := os.ReadFile(filepath.Join(version, filepath.Base(bundle)))
+	if err == nil {
+		trust.seen, trust.pool = version, x509.NewCertPool()
+		trust.pool.AppendCertsFromPEM(pem)
+	}
+	return trust.pool, err
+}
+
 // What is read once is what Go itself reads: SSL_CERT_FILE.
 func shake(name, port string, reread bool, bundle string) error {
 	config := &tls.Config{ServerName: name}
 	if reread {
-		pem, err := os.ReadFile(bundle)
+		pool, err := roots(bundle)
 		if err != nil {
 			return err
 		}
-		config.RootCAs = x509.NewCertPool()
-		config.RootCAs.AppendCertsFromPEM(pem)
+		config.RootCAs = pool
 	}
 	connection, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", "127.0.0.1:"+port, config)
 	if err != nil {

@@ -28,15 +28,25 @@ function serve() {
   server.listen(0, "127.0.0.1", () => console.log(server.address().port));
 }
 
-// What is read once is what Node itself reads: NODE_EXTRA_CA_CERTS.
+// What is read once is what Node itself reads: NODE_EXTRA_CA_CERTS. A bundle is read anew when its folder was swapped.
+let trustSeen = "", trusted;
+function trust() {
+  const version = role === "once" ? "once" : fs.realpathSync(path.join(path.dirname(where), "..data"));
+  if (version !== trustSeen) {
+    const ca = role === "once" ? undefined : fs.readFileSync(path.join(version, path.basename(where)));
+    trusted = tls.createSecureContext({ca});
+    trustSeen = version;
+  }
+  return trusted;
+}
+
 function shake(turn) {
   const [servername, port] = targets[turn % targets.length].split(":");
   let said = false;
   const say = (line) => {
     if (!said) { said = true; console.log(line); socket.destroy(); setTimeout(shake, Number(pace), turn + 1); }
   };
-  const options = {host: "127.0.0.1", port: Number(port), servername};
-  if (role === "reread") options.ca = fs.readFileSync(where);
+  const options = {host: "127.0.0.1", port: Number(port), servername, secureContext: trust()};
   const socket = tls.connect(options, () => socket.write(`GET / HTTP/1.1\r\nHost: ${servername}\r\n\r\n`));
   socket.once("data", () => say(`ok ${servername}`));
   socket.on("error", (error) => say(`fail ${servername} ${error.code} ${error.message}`.replaceAll("\n", " ")));

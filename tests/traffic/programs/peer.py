@@ -50,6 +50,26 @@ class Server:
             return
 
 
+class Trust:
+    """What a client trusts: read at the start, or anew when the folder that the bundle is in was swapped."""
+
+    def __init__(self, bundle: Path, *, once: bool) -> None:
+        # What is read once is what Python itself reads: SSL_CERT_FILE.
+        self._context, self._seen = ssl.create_default_context(), ""
+        self._bundle, self._once, self._lock = bundle, once, threading.Lock()
+
+    def context(self) -> ssl.SSLContext:
+        """For the next handshake."""
+        if self._once:
+            return self._context
+        with self._lock:
+            version = os.path.realpath(self._bundle.parent / "..data")
+            if version != self._seen:
+                self._context = ssl.create_default_context(cafile=f"{version}/{self._bundle.name}")
+                self._seen = version
+            return self._context
+
+
 def shake(name: str, port: int, context: ssl.SSLContext) -> str:
     """Why a handshake failed, "" when it did not."""
     try:
@@ -78,22 +98,21 @@ def curl(bundle: str, targets: list[str]) -> list[tuple[str, str]]:
 
 
 def client(role: str, bundle: str, pace: float, targets: list[str]) -> None:
-    """Handshake for ever; what is read once is what Python itself reads: SSL_CERT_FILE."""
-    once = ssl.create_default_context()
+    """Handshake for ever."""
+    trust = Trust(Path(bundle), once=role == "once")
     for first in range(1, LOOPS):
-        threading.Thread(target=loop, args=(role, bundle, pace, targets, once, first), daemon=True).start()
-    loop(role, bundle, pace, targets, once, 0)
+        threading.Thread(target=loop, args=(role, bundle, pace, targets, trust, first), daemon=True).start()
+    loop(role, bundle, pace, targets, trust, 0)
 
 
-def loop(role: str, bundle: str, pace: float, targets: list[str], once: ssl.SSLContext, turn: int) -> None:
+def loop(role: str, bundle: str, pace: float, targets: list[str], trust: Trust, turn: int) -> None:
     """One of the loops of a client, which begins at another server than the others."""
     while True:
         if role == "curl":
             found = curl(bundle, [*targets[turn % len(targets) :], *targets[: turn % len(targets)]])
         else:
             name, port = targets[turn % len(targets)].split(":")
-            context = once if role == "once" else ssl.create_default_context(cafile=bundle)
-            found = [(name, shake(name, int(port), context))]
+            found = [(name, shake(name, int(port), trust.context()))]
         # In one piece: other loops print at the same time.
         sys.stdout.write("".join(f"fail {name} {wrong}\n" if wrong else f"ok {name}\n" for name, wrong in found))
         sys.stdout.flush()
