@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from anchorline.shell.collector import quiet_collector
 from anchorline.shell.webhook import server
 from anchorline.shell.webhook.metrics import Metrics
 
@@ -82,7 +83,7 @@ def _serve(pipe: Connection) -> None:
     async def main() -> None:
         context = server.tls_context()
         server.load(context, *serving_pair())
-        server.quiet_collector()
+        quiet_collector()
         runner = await server.serve_reviews(server.Reviews(Metrics()), context, "127.0.0.1", 0)
         pipe.send(runner.addresses[0][1])
         started = time.process_time()

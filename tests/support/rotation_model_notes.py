@@ -21,6 +21,7 @@ from anchorline.kube.gates import Gates
 from anchorline.plan import actions, rotation_start
 from anchorline.plan.actions import Action
 from anchorline.plan.authority import AT_ONCE, is_compromise, lost, trouble
+from anchorline.plan.upkeep import chain_digest
 from anchorline.plan.world import LeafSecret, RotationSeen, StoreSeen
 
 CLOCK_ERROR = timedelta(hours=1)
@@ -161,7 +162,9 @@ class NotedWorld(World):
         root = self.root_of(chain)
         if root is None:
             return None, trust
-        return Served(ca=root.ca, generation=root.generation, chain=chain, digest=views.digest_of(chain)), trust
+        return Served(
+            ca=root.ca, generation=root.generation, chain=chain, digest=chain_digest(chain[0], chain[1:])
+        ), trust
 
     def root_of(self, chain: Chain) -> Root | None:
         """The root that a chain is under, without its bridge."""

@@ -15,6 +15,7 @@ from anchorline.errors import AnchorlineError, CorruptMaterial
 from anchorline.kube.trust_files import formats_of, trust_files
 from anchorline.pki import Certificate, KeySpec, PrivateKey, TrustBundle, decode_certificates
 from anchorline.plan.trust import store_digest
+from anchorline.plan.upkeep import chain_digest
 from anchorline.plan.world import LeafSecret, NamespaceSeen, StoreSeen
 
 _LABEL_FIELD = f"f:{naming.TRUST}"
@@ -154,7 +155,7 @@ def _leaf(
     return LeafSecret(
         resource_version=meta.get("resourceVersion", ""),
         certificate=chain[0].kept() if chain else None,
-        chain_digest=digest_of(chain) if chain else "",
+        chain_digest=chain_digest(chain[0], chain[1:]) if chain else "",
         trust_digest=intern(trust.digest),
         trusted=_fingerprints(trust),
         key_spec=spec,
@@ -168,11 +169,6 @@ def _leaf(
         ),
         problem=problem,
     )
-
-
-def digest_of(chain: tuple[Certificate, ...]) -> str:
-    """One value for the content of tls.crt."""
-    return sha256(b"".join(each.der for each in chain)).hexdigest()[:32]
 
 
 _bundles: dict[bytes, TrustBundle] = {}

@@ -66,7 +66,9 @@ class Certificate:
 
     def kept(self) -> Self:
         """The same certificate, small: what is asked of a leaf is worked out, the library's own parts are let go."""
-        small = type(self)(x509.load_der_x509_certificate(self.der))
+        der = self.der
+        small = type(self)(x509.load_der_x509_certificate(der))
+        vars(self).setdefault("fingerprint", hashlib.sha256(der).hexdigest())
         small._signed_by = self._signed_by
         for name in _ASKED_OF_LEAVES:
             vars(small)[name] = getattr(self, name)
@@ -244,7 +246,7 @@ class Certificate:
 
         Says nothing of dates, CA bits or constraints: those are verify_chain's.
         """
-        if self._signed_by is not None and self._signed_by == other:
+        if self._signed_by is other or (self._signed_by is not None and self._signed_by == other):
             return True
         if self.authority_key_id and other.key_id and self.authority_key_id != other.key_id:
             return False

@@ -92,7 +92,9 @@ def sign_leaf(profile: LeafProfile, public_key_der: bytes, issuer: Issuer, *, se
     if profile.names:
         # RFC 5280 4.2.1.6: critical when the subject is empty, and only then.
         builder = builder.add_extension(profile.names.to_x509(), critical=not profile.subject)
-    return _sign(builder, issuer.key, issuer.certificate, subject=profile.subject, names=profile.names)
+    above = (issuer.authority_key_identifier.key_identifier or b"").hex()
+    known = {"subject": profile.subject, "names": profile.names, "authority_key_id": above}
+    return _sign(builder, issuer.key, issuer.certificate, **known)
 
 
 def cross_sign(

@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from anchorline.errors import InvalidSpec
 
@@ -13,6 +14,7 @@ def renew_before_fits(not_before: datetime, not_after: datetime, renew_before: t
     return timedelta(0) < renew_before < not_after - not_before
 
 
+@lru_cache(maxsize=256)
 def renewal_time(
     not_before: datetime,
     not_after: datetime,

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from anchorline.api import naming
-from anchorline.api.certificate import RotationPolicy
+from anchorline.api.certificate import CertificateSpec, RotationPolicy
 from anchorline.api.fields import DeletionPolicy
+from anchorline.api.privateca import PrivateCA
 from anchorline.errors import InvalidSpec, Reason
 from anchorline.pki import Certificate, LeafProfile, validity
 from anchorline.plan import certificate_events, policy
@@ -14,9 +15,10 @@ from anchorline.plan.actions import Action, AnnotateAuthority, IssueLeaf, Plan, 
 from anchorline.plan.certificate_status import status_plan
 from anchorline.plan.findings import Finding, soonest
 from anchorline.plan.leaf_request import LeafRequest, leaf_request
+from anchorline.plan.remembered import by_identity
 from anchorline.plan.renewals import LATE, due, expected, issuer_of, reissue_at
 from anchorline.plan.upkeep import chain_digest, target, upkeep
-from anchorline.plan.world import Authority, CertificateSeen, ForeignObject, LeafSecret, Signer
+from anchorline.plan.world import Authority, CertificateSeen, ForeignObject, LeafSecret, NamespaceSeen, Signer
 
 LOOK_AT_FOREIGN_AGAIN = timedelta(minutes=1)
 LOOK_AT_DENIED_AGAIN = timedelta(minutes=1)
@@ -39,7 +41,8 @@ class _Case:
 
     @property
     def leaf(self) -> Certificate | None:
-        return self.secret.certificate if self.secret else None
+        secret = self.secret
+        return secret.certificate if secret else None
 
 
 def certificate(seen: CertificateSeen, now: datetime) -> Plan:
@@ -89,21 +92,35 @@ def _refused(seen: CertificateSeen) -> Finding | LeafRequest:
             reason=Reason.AUTHORITY_NOT_FOUND,
             message=f"PrivateCA {spec.ca_ref.name} does not exist; create it or correct spec.caRef.name",
         )
-    try:
-        request = leaf_request(spec, ca.spec)
-    except InvalidSpec as error:
-        return Finding(reason=error.reason, message=error.message)
-    denied = policy.refusals(spec, request.names, seen.namespace, ca, seen.cluster_domain)
-    if denied:
-        return _joined(denied)
+    asked = _asked(spec, seen.namespace, ca, seen.cluster_domain)
+    if isinstance(asked, Finding):
+        return asked
     if authority.signer is None:
         return Finding(
             reason=Reason.AUTHORITY_NOT_READY,
             message=f"PrivateCA {ca.metadata.name} cannot sign: {authority.problem}",
         )
-    signer = authority.signer
+    return _outside(asked, spec, authority.signer) or asked
+
+
+@by_identity(256)
+def _asked(
+    spec: CertificateSpec, namespace: NamespaceSeen, ca: PrivateCA, cluster_domain: str
+) -> Finding | LeafRequest:
+    """The wish, or why this namespace may not have it."""
+    try:
+        request = leaf_request(spec, ca.spec)
+    except InvalidSpec as error:
+        return Finding(reason=error.reason, message=error.message)
+    denied = policy.refusals(spec, request.names, namespace, ca, cluster_domain)
+    return _joined(denied) if denied else request
+
+
+@by_identity(256)
+def _outside(request: LeafRequest, spec: CertificateSpec, signer: Signer) -> Finding | None:
+    """What the constraints of this signer do not allow."""
     outside = policy.outside_constraints(request.names, spec.common_name, signer.certificate, signer.above)
-    return _joined(outside) if outside else request
+    return _joined(outside) if outside else None
 
 
 def _joined(findings: tuple[Finding, ...]) -> Finding:

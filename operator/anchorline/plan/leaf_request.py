@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from hashlib import sha256
 
 from anchorline.api.certificate import CertificateSpec
@@ -22,7 +21,6 @@ class LeafRequest:
     digest: str
 
 
-@lru_cache(maxsize=256)
 def leaf_request(spec: CertificateSpec, ca: PrivateCASpec) -> LeafRequest:
     """Read a Certificate's spec.
 

@@ -15,8 +15,8 @@ def target(seen: CertificateSeen) -> ObjectKey:
 
 
 def chain_digest(leaf: Certificate, tail: tuple[Certificate, ...]) -> str:
-    """One value for the content of tls.crt."""
-    return sha256(b"".join(each.der for each in (leaf, *tail))).hexdigest()[:32]
+    """One value for the content of tls.crt; leaves keep their fingerprint at hand, and not their DER."""
+    return sha256("".join(each.fingerprint for each in (leaf, *tail)).encode()).hexdigest()[:32]
 
 
 def upkeep(seen: CertificateSeen) -> Plan:

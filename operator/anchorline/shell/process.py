@@ -23,6 +23,7 @@ from anchorline.kube.world import Surroundings, World
 from anchorline.shell import handlers, logs
 from anchorline.shell.census import Census
 from anchorline.shell.clock import Clock
+from anchorline.shell.collector import quiet_collector
 from anchorline.shell.health import Health
 from anchorline.shell.listening import listen
 from anchorline.shell.metrics import Metrics
@@ -151,6 +152,7 @@ class Operator:
     async def _lead(self) -> None:
         """Work while this process leads; without leader election, at once."""
         await asyncio.gather(*(cache.synced.wait() for cache in self.world.caches))
+        quiet_collector()
         if not self._settings.leader_elect:
             await self._work()
             return

@@ -18,6 +18,7 @@ from anchorline.kube.client import Client
 from anchorline.kube.connection import discover
 from anchorline.shell import logs
 from anchorline.shell.clock import Clock
+from anchorline.shell.collector import quiet_collector
 from anchorline.shell.webhook import rotation, server, serving
 from anchorline.shell.webhook.arguments import Settings, add_arguments, from_arguments
 from anchorline.shell.webhook.metrics import Metrics
@@ -115,7 +116,7 @@ class Webhook:
     async def _serve(self) -> None:
         settings = self._settings
         handler = server.Reviews(self._metrics)
-        server.quiet_collector()
+        quiet_collector()
         runner = await server.serve_reviews(handler, self._context, settings.address, settings.port)
         self.ports["reviews"] = server.port_of(runner)
         LOG.info("serving reviews", extra={"port": self.ports["reviews"]})

@@ -1,7 +1,6 @@
 """The servers: reviews over TLS, whose certificate is swapped while it serves; health and metrics over plain HTTP."""
 
 import asyncio
-import gc
 import logging
 import os
 import ssl
@@ -116,16 +115,6 @@ class Reviews:
         if size > self._max_bytes:
             return first, False
         return first if len(chunks) == 1 else b"".join(chunks), True
-
-
-def quiet_collector() -> None:
-    """Keep the garbage collector off what was made at start: a full collection of it takes longer than 50 reviews.
-
-    A review leaves no cycles behind, so young objects are looked at less often too.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 async def serve_reviews(handler: Reviews, context: ssl.SSLContext, address: str, port: int) -> web.ServerRunner:

@@ -1,0 +1,13 @@
+"""Python's garbage collector, in processes that keep much for long and leave few cycles behind."""
+
+import gc
+
+
+def quiet_collector() -> None:
+    """Keep the garbage collector off what is there now: a full collection of it takes longer than 50 reviews.
+
+    What comes and goes has hardly any cycles, so young objects are looked at less often too.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
