@@ -12,6 +12,8 @@ from pathlib import Path
 
 from tests.support.operator import free_port
 
+from anchorline.lab import golang
+
 PROGRAMS = Path(__file__).with_name("programs")
 SERVERS = ("go", "node", "java", "python", "nginx")
 # Stack, and how it reads its trust.
@@ -19,16 +21,30 @@ CLIENTS = (
     *((stack, how) for stack in ("go", "node", "java", "python", "gnutls") for how in ("once", "reread")),
     ("curl", "reread"),
 )
+NEEDED, GNUTLS = ("node", "java", "javac", "curl"), "libgnutls.so.30"
 JAVA = ["java", "-Xmx48m", "-XX:+UseSerialGC"]
 _libc = ctypes.CDLL(None)
 
 
 def build(folder: Path) -> None:
     """Compile what has to be, once."""
-    go = shutil.which("go") or "/usr/local/go/bin/go"
-    environ = {**os.environ, "GO111MODULE": "off", "CGO_ENABLED": "0"}
-    subprocess.run([go, "build", "-o", str(folder / "peer"), str(PROGRAMS / "peer.go")], check=True, env=environ)
+    environ = {**os.environ, **golang.environment(), "GO111MODULE": "off", "CGO_ENABLED": "0"}
+    subprocess.run(
+        [str(golang.toolchain()), "build", "-o", str(folder / "peer"), str(PROGRAMS / "peer.go")],
+        check=True,
+        env=environ,
+    )
     subprocess.run(["javac", "-d", str(folder), str(PROGRAMS / "Peer.java")], check=True)
+
+
+def missing() -> str:
+    """What this machine lacks for the stacks that are always among them, "" when it has all."""
+    lacking = [each for each in NEEDED if not shutil.which(each)]
+    try:
+        ctypes.CDLL(GNUTLS)
+    except OSError:
+        lacking.append(GNUTLS)
+    return ", ".join(lacking)
 
 
 def available() -> tuple[str, ...]:

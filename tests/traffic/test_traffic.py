@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.auditor.beside import Beside
 from tests.support.rotation import READ_ONCE
+from tests.traffic import peers
 from tests.traffic.run import LAG, Run
 from tests.traffic.stage import operated
 
@@ -19,6 +20,8 @@ AT_MOST_ROTATIONS = 20  # where the machine has other things to do
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
     """Traffic on a control plane of its own."""
+    if lacking := peers.missing():
+        pytest.skip(f"the traffic's peers need {lacking}, which this machine does not have")
     with operated(tmp_path) as site, ExitStack() as stack:
         yield Run(site, tmp_path, stack).begin()
 
