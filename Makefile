@@ -9,7 +9,8 @@ demo: .venv/ready ## the whole story, on a control plane of this machine (or KUB
 	$(BIN)/anchorline demo $(ARGS)
 
 test: check deep programs ## everything; the stories in pods only on a node of this machine
-	$(RUN) pytest tests/chart tests/judges tests/contract tests/traffic $(ARGS)
+	$(RUN) pytest tests/chart tests/judges tests/contract $(ARGS)
+	@$(MAKE) --no-print-directory traffic ARGS=
 	@if [ -n "$(KUBECONFIG)" ]; then echo "Left out: the stories in pods. On your own cluster 'make e2e' tells them."; \
 	else $(MAKE) --no-print-directory e2e ARGS=; fi
 
