@@ -94,6 +94,17 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     tar.addfile(entry, io.BytesIO(content))
 
 
+def undate(archive: Path) -> None:
+    """Write another tool's archive anew, its files sorted and without dates: the same image is the same bytes."""
+    part = archive.with_suffix(".part")
+    with tarfile.open(archive) as theirs, tarfile.open(part, "w") as ours:
+        for member in sorted((each for each in theirs if each.isfile()), key=lambda each: each.name):
+            entry = tarfile.TarInfo(member.name)
+            entry.size = member.size
+            ours.addfile(entry, theirs.extractfile(member))
+    part.replace(archive)
+
+
 def read_layers(archive: Path, folder: Path) -> list[Layer]:
     """Unpack the layers of the one image in `archive` into `folder`."""
     with tarfile.open(archive) as tar:

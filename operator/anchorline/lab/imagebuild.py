@@ -60,6 +60,7 @@ def _with_tool(tool: str, base: str, archive: Path, source: Path, epoch: int) ->
     push = ("save", "--format=oci-archive", f"--output={archive}", name())
     copy = ("push", name(), f"oci-archive:{archive}:{name()}")
     _run([tool, *(push if tool == "podman" else copy)], source)
+    image.undate(archive)
 
 
 def _by_hand(site: Path, archive: Path, epoch: int) -> None:
