@@ -73,6 +73,7 @@ async def _waiting(stage: Stage, sheet: Sheet, count: int, rate: Rate, *, limits
     spaces = await stage.namespaces("bench", SPACES)
     await spread(raw.names(spaces, count), lambda name: stage.admin.create(CERTIFICATES, raw.wish(name)))
     async with Sight(stage.admin, CERTIFICATES, ready) as sight:
+        await stage.quiet()
         mark, server = stage.mark(), stage.server_cpu()
         with stage.operator() as operator:
             await sight.reach(count, operator)
@@ -126,6 +127,7 @@ async def _singles(stage: Stage, sheet: Sheet, operator: Operator, count: int) -
     """One after the other on an idle system: what a person waits for."""
     (space,) = await stage.namespaces("single", 1)
     taken = []
+    await stage.quiet()
     async with Sight(stage.admin, CERTIFICATES, ready) as sight:
         for number in range(SINGLES):
             name: Name = (space, f"one-{number}")
@@ -139,6 +141,7 @@ async def _singles(stage: Stage, sheet: Sheet, operator: Operator, count: int) -
 
 async def _rotation(stage: Stage, sheet: Sheet, operator: Operator, count: int, rate: Rate) -> None:
     """A new root, reissueOver 0s: the ca.crt of all, then a new certificate for all."""
+    await stage.quiet()
     mark, cpu, began = stage.mark(), processes.cpu_seconds(operator.pid), time.perf_counter()
     async with Sight(stage.admin, CERTIFICATES, issued_again) as sight:
         annotations = {"annotations": {naming.ROTATE_ANNOTATION: "bench"}}

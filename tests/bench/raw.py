@@ -67,7 +67,9 @@ class Pairs:
         for at_once in AT_ONCE:
             wanted = names(self._namespaces, count, f"raw{at_once}")
             await spread(wanted, self._wish)
+            await self._stage.quiet()
             new.append(await measured(self._stage, wanted, self._create, at_once))
+            await self._stage.quiet()
             again.append(await measured(self._stage, wanted, self._replace, at_once))
             await empty(self._stage, self._namespaces)
         return _better(new), _better(again)
@@ -121,7 +123,9 @@ async def stores(stage: Stage, model: Object, namespaces: Sequence[str]) -> tupl
             obj = _store(model, name, resourceVersion=versions[name], annotations={"bench": "again"})
             await stage.peer.replace(CONFIG_MAPS, obj, protobuf=True)
 
+        await stage.quiet()
         new.append(await measured(stage, namespaces, create, at_once))
+        await stage.quiet()
         again.append(await measured(stage, namespaces, replace, at_once))
         await spread(namespaces, lambda name: stage.peer.delete(CONFIG_MAPS, naming.TRUST_STORE, name))
     return _better(new), _better(again)

@@ -23,6 +23,8 @@ T = TypeVar("T")
 Object = dict[str, Any]
 LEASES_RESOURCE = "leases"
 AUTHORITY = "internal"
+# At rest: less than so much of a core, at so many looks in a row.
+CALM, CALM_LOOKS, LOOK_SECONDS, QUIET_SECONDS = 0.15, 3, 0.5, 240.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,24 @@ class Stage:
         """CPU seconds of kube-apiserver and etcd until now."""
         folder = self.plane.directory
         return sum(processes.cpu_seconds(processes.pid_of(name, folder)) for name in ("kube-apiserver", "etcd"))
+
+    async def quiet(self) -> None:
+        """Wait until the control plane has done what it has to do in the background, before anything is measured.
+
+        Its garbage collector asks after thousands of objects for a while when their owners were deleted. Raises
+        TimeoutError when it does not come to rest.
+        """
+        async with asyncio.timeout(QUIET_SECONDS):
+            calm = 0
+            while calm < CALM_LOOKS:
+                before = self._all_cpu()
+                await asyncio.sleep(LOOK_SECONDS)
+                calm = calm + 1 if self._all_cpu() - before < CALM * LOOK_SECONDS else 0
+
+    def _all_cpu(self) -> float:
+        folder = self.plane.directory
+        manager = processes.cpu_seconds(processes.pid_of("kube-controller-manager", folder))
+        return self.server_cpu() + manager
 
     async def namespaces(self, prefix: str, count: int, annotations: dict[str, str] | None = None) -> list[str]:
         """Namespaces PREFIX-0 to PREFIX-(count-1)."""

@@ -58,6 +58,7 @@ async def _raw(stage: Stage, sheet: Sheet, count: int) -> tuple[raw.Rate, raw.Ra
 
 
 async def _added(stage: Stage, sheet: Sheet, operator: processes.Operator, count: int, raw_rate: raw.Rate) -> None:
+    await stage.quiet()
     mark, cpu, server = stage.mark(), processes.cpu_seconds(operator.pid), stage.server_cpu()
     async with Sight(stage.admin, CONFIG_MAPS, Second(), metadata_only=True) as sight:
         began = time.perf_counter()
