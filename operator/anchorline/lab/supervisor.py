@@ -85,21 +85,29 @@ class Supervisor:
         return self._process.stdin.fileno()
 
     def _line(self, end: float) -> str:
-        """Read one line; what came before the process ended without one is returned as it is."""
+        """Read up to the next answer; what came before the process ended without one is returned as it is.
+
+        Other lines are not meant for us: it waits for a lock, or a library warns.
+        """
         if self._process.stdout is None or self._process.stdout.closed:
             return ""
-        output = self._process.stdout.fileno()
+        output, said = self._process.stdout.fileno(), b""
         with selectors.DefaultSelector() as selector:
             selector.register(output, selectors.EVENT_READ)
-            while b"\n" not in self._unread or not self._unread.startswith((b"ok\n", b"error ")):
+            while True:
+                line, ended, rest = self._unread.partition(b"\n")
+                if ended:
+                    self._unread = rest
+                    if line == b"ok" or line.startswith(b"error "):
+                        return line.decode()
+                    said += line + ended
+                    continue
                 if not selector.select(max(0.0, end - time.monotonic())):
                     return "it did not answer in time"
                 chunk = os.read(output, 65536)
                 if not chunk:
-                    return self._unread.decode(errors="replace").strip()
+                    return (said + line).decode(errors="replace").strip()
                 self._unread += chunk
-        line, _, self._unread = self._unread.partition(b"\n")
-        return line.decode()
 
 
 def _environment() -> dict[str, str]:
