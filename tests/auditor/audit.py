@@ -68,7 +68,7 @@ class Audit:
             if kind == "Namespace":
                 self._namespace(name[1], obj)
             elif name[0] in self._ending:
-                self._nobodys(name[0])
+                return
             elif kind == "ConfigMap":
                 self._config_map(name, obj)
             else:
@@ -84,10 +84,10 @@ class Audit:
         self._ending.discard(name)
         if obj is not None and obj["metadata"].get("deletionTimestamp"):
             self._ending.add(name)
-            self._nobodys(name)
+            self._leave_out(name)
 
-    def _nobodys(self, namespace: str) -> None:
-        """What is left in a namespace that is being deleted: the cluster takes it away when it gets to it."""
+    def _leave_out(self, namespace: str) -> None:
+        """What is left in a namespace that is being deleted is nobody's: the cluster takes it when it gets to it."""
         for place, _ in [*self.chains.present(), *self.stores.present()]:
             if place[1] == namespace:
                 self.chains.put(place, None, self.seen.steady)

@@ -1,7 +1,7 @@
 """Somebody deletes and edits, in each phase of a rotation, what it is made of; what is ours is restored."""
 
 from tests.scenarios.stage import data_of, rotation, scenario, thief
-from tests.support.operator import SYSTEM, Object, Site
+from tests.support.operator import SYSTEM, Api, Object, Site
 from tests.support.rotation import Rotation, certificates, entry, seen, steadily
 
 PHASES = ("Distributing Active", "Active Active", "Active Retiring")
@@ -19,11 +19,8 @@ def stores_are_edited_and_deleted(site: Site) -> None:
         case.ended()
 
 
-def _spoil_store(case: Rotation, hand: "object", namespace: str) -> None:
+def _spoil_store(case: Rotation, hand: Api, namespace: str) -> None:
     """Edit one store, then delete it; both roots are there again."""
-    from tests.support.operator import Api
-
-    assert isinstance(hand, Api)
     path = hand.path("ConfigMap", "anchorline-trust", namespace)
     found = hand.call("GET", path)
     hand.call("PUT", path, {**found, "data": {**data_of(found), "private-ca.crt": "nothing", "ca-bundle.crt": ""}})

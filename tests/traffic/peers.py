@@ -28,7 +28,7 @@ _libc = ctypes.CDLL(None)
 
 def build(folder: Path) -> None:
     """Compile what has to be, once."""
-    environ = {**os.environ, **golang.environment(), "GO111MODULE": "off", "CGO_ENABLED": "0"}
+    environ = {**golang.environment(), "GO111MODULE": "off"}
     subprocess.run(
         [str(golang.toolchain()), "build", "-o", str(folder / "peer"), str(PROGRAMS / "peer.go")],
         check=True,

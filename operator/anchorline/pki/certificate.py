@@ -66,9 +66,7 @@ class Certificate:
 
     def kept(self) -> Self:
         """The same certificate, small: what is asked of a leaf is worked out, the library's own parts are let go."""
-        der = self.der
-        small = type(self)(x509.load_der_x509_certificate(der))
-        vars(self).setdefault("fingerprint", hashlib.sha256(der).hexdigest())
+        small = type(self)(x509.load_der_x509_certificate(self.der))
         small._signed_by = self._signed_by
         for name in _ASKED_OF_LEAVES:
             vars(small)[name] = getattr(self, name)
@@ -246,7 +244,7 @@ class Certificate:
 
         Says nothing of dates, CA bits or constraints: those are verify_chain's.
         """
-        if self._signed_by is other or (self._signed_by is not None and self._signed_by == other):
+        if self._signed_by == other:
             return True
         if self.authority_key_id and other.key_id and self.authority_key_id != other.key_id:
             return False
@@ -297,7 +295,7 @@ class Certificate:
         return tuple(tree.value for tree in trees or () if isinstance(tree, x509.DNSName))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Certificate) and self._x509 == other._x509
+        return self is other or (isinstance(other, Certificate) and self._x509 == other._x509)
 
     def __hash__(self) -> int:
         return hash(self._x509)

@@ -18,13 +18,14 @@ def test_the_same_arguments_are_worked_out_once() -> None:
     asked: list[int] = []
 
     @by_identity(8)
-    def double(value: Value, times: int = 2) -> int:
-        asked.append(value.number)
-        return value.number * times
+    def product(one: Value, other: Value) -> int:
+        asked.append(one.number)
+        return one.number * other.number
 
-    one = Value(1)
-    assert (double(one), double(one), double(Value(1)), double(one, times=3)) == (2, 2, 2, 3)
-    assert asked == [1, 1, 1]
+    two, three = Value(2), Value(3)
+    assert [product(two, three), product(two, three), product(three, two), product(two, two)] == [6, 6, 6, 4]
+    assert product(Value(2), three) == 6
+    assert asked == [2, 3, 2, 2]
 
 
 def test_values_that_come_and_go_never_get_the_answers_of_others() -> None:
