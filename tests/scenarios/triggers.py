@@ -5,11 +5,12 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from tests.scenarios.stage import rotation, scenario
-from tests.support.certificates import a_root, ec_key
+from tests.support.certificates import a_root, an_intermediate, ec_key
 from tests.support.operator import EXECUTABLE, SYSTEM, Object, Site, condition, fresh
 from tests.support.rotation import Rotation, certificates, entry, fingerprint, seen, steadily
 
 from anchorline.kube.objects import encoded
+from anchorline.pki import Issuer
 
 
 def anchorline(site: Site, *arguments: str) -> str:
@@ -70,26 +71,54 @@ def before_its_end(site: Site) -> None:
 def by_a_brought_secret(site: Site) -> None:
     """A new root beside the old one; without the old key there is no bridge, which is said."""
     name = fresh("brought")
-    _bring(site, name, "Brought A", 31)
+    _bring(site, name, _brought_root("Brought A", 31))
     with rotation(site, subject=None, root={"source": "Secret", "secretName": name}) as case:
-        old = case.roots()[1]
         assert f"once it is in Secret {name}" in anchorline(site, "rotate", case.name, "--reason=ours is old")
         case.until_says("another root was asked for (ours is old)", name)
-        _bring(site, name, "Brought B", 32)
-        case.until("Distributing Active")
-        seen(lambda: all(len(case.store(each)) == 2 for each in case.namespaces), "both roots in every store")
-        assert case.roots()[1] == old
-        assert "without a bridge" in case.says, case.says
-        case.until("Active Retiring")
-        assert case.chain_lengths() == {2}
-        case.ended()
+        _replaced(site, case, name, _brought_root("Brought B", 32))
+
+
+@scenario
+def by_a_brought_intermediate(site: Site) -> None:
+    """Another intermediate under another root: the old key is gone, so nobody signs until all trust the new root."""
+    name = fresh("brought")
+    _bring(site, name, *_brought_intermediate("Brought C", 33))
+    with rotation(site, subject=None, root={"source": "Secret", "secretName": name}) as case:
+        _replaced(site, case, name, *_brought_intermediate("Brought D", 35))
+
+
+def _replaced(site: Site, case: Rotation, name: str, *issuers: Issuer) -> None:
+    """What is in a brought Secret is replaced, and so is the root."""
+    old = case.roots()[1]
+    _bring(site, name, *issuers)
+    case.until("Distributing Active")
+    seen(lambda: all(len(case.store(each)) == 2 for each in case.namespaces), "both roots in every store")
+    assert case.roots()[1] == old
+    assert "without a bridge" in case.says, case.says
+    case.until("Active Retiring")
+    assert case.chain_lengths() == {2}
+    case.ended()
     site.api.delete("Secret", name, SYSTEM)
 
 
-def _bring(site: Site, name: str, common_name: str, number: int) -> None:
+def _brought_root(common_name: str, number: int) -> Issuer:
     now = datetime.fromtimestamp(int(time.time()), UTC)
-    root = a_root(common_name, ec_key(number), not_before=now - timedelta(hours=1), not_after=now + timedelta(days=9))
-    data = encoded(**{"tls.crt": root.certificate.pem, "tls.key": root.key.to_pem()})
+    ends = now + timedelta(days=9)
+    return a_root(common_name, ec_key(number), not_before=now - timedelta(hours=1), not_after=ends)
+
+
+def _brought_intermediate(common_name: str, number: int) -> tuple[Issuer, Issuer]:
+    """An intermediate and the root above it."""
+    root = _brought_root(common_name, number)
+    below = ec_key(number + 1)
+    life = {"not_before": root.certificate.not_before, "not_after": root.certificate.not_after}
+    return an_intermediate(root, f"{common_name} Intermediate", below, **life), root
+
+
+def _bring(site: Site, name: str, *issuers: Issuer) -> None:
+    """Put a chain into a Secret, with the key of its first certificate."""
+    chain = b"".join(each.certificate.pem for each in issuers)
+    data = encoded(**{"tls.crt": chain, "tls.key": issuers[0].key.to_pem()})
     site.api.apply({"kind": "Secret", "metadata": {"name": name, "namespace": SYSTEM}, "data": data})
 
 
