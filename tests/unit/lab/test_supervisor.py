@@ -17,7 +17,7 @@ class Talk:
     """An order for a program that says a few lines."""
 
     directory: str
-    deadline: float = 3.0
+    deadline: float = 20.0
     module: str = "talker"
 
     @property
