@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
+
+from anchorline.lab import ports
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _KILO = 1024
@@ -63,9 +64,8 @@ class Operator:
     """One `anchorline operator` as it runs in a pod: the service account's files, its own process."""
 
     def __init__(self, environment: Mapping[str, str], arguments: tuple[str, ...], log: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._reserved = ports.reserved()
+        (self._port,) = ports.numbers([self._reserved])
         wrapper = tuple(os.environ.get("BENCH_WRAPPER", "").split())  # a profiler: `perf record -o /tmp/perf --`
         command = (*wrapper, sys.executable, "-c", AS_IN_THE_IMAGE, "operator", "--address", "127.0.0.1")
         self.began = time.perf_counter()

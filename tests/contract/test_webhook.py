@@ -21,6 +21,7 @@ import pytest
 import uvloop
 from tests.chart import cluster as chart
 from tests.support.lab import eventually, given
+from tests.support.operator import free_port
 
 from anchorline.api import naming
 from anchorline.kube.client import Client
@@ -35,12 +36,6 @@ from anchorline.shell.webhook.rotation import Lives
 pytestmark = [pytest.mark.contract, pytest.mark.usefixtures("near")]
 NAMESPACE = "anchorline-webhook-test"
 PROBE = "anchorline-probe"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def configuration(port: int) -> str:

@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from tests.support.lab import needs_own
 
 from anchorline.kube.connection import from_kubeconfig
-from anchorline.lab import AuditEvent, AuditLog, Cluster, ControlPlane
+from anchorline.lab import AuditEvent, AuditLog, Cluster, ControlPlane, ports
 
 SYSTEM = "anchorline-system"
 ACCOUNT = "anchorline-operator"
@@ -35,6 +35,7 @@ T = TypeVar("T")
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 _numbers = itertools.count(1)
+_reserved: deque[socket.socket] = deque(maxlen=100)
 
 
 def awaited(look: Callable[[], T | None], what: str, *, seconds: float = 30.0) -> T:
@@ -52,10 +53,9 @@ def fresh(prefix: str) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port that nobody else gets until many more were asked for."""
+    _reserved.append(ports.reserved())
+    return ports.numbers(_reserved)[-1]
 
 
 def _die_with_parent() -> None:

@@ -1,21 +1,13 @@
-"""The command lines of etcd, kube-apiserver and kube-controller-manager, and the ports they listen on."""
+"""The command lines of etcd, kube-apiserver and kube-controller-manager."""
 
-import random
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from anchorline import errors
 from anchorline.lab.folder import Folder
+from anchorline.lab.ports import LOOPBACK, Ports
 
-LOOPBACK = "127.0.0.1"
 NAMES = ("etcd", "kube-apiserver", "kube-controller-manager")
-
-# Below the range from which the kernel takes ports for outgoing connections: a component that is stopped and
-# started again gets its port back.
-_PORTS = range(20_000, 30_000)
-_TRIES = 200
 
 CONTROLLERS = (
     "garbage-collector-controller",
@@ -34,16 +26,6 @@ omitStages: [RequestReceived]
 rules:
 - level: Metadata
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
-    """The ports of one lab, all on loopback."""
-
-    etcd: int
-    etcd_peer: int
-    apiserver: int
-    controller_manager: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,32 +48,6 @@ class Component:
         changed = {f"--{name.replace('_', '-')}": value for name, value in flags.items()}
         kept = [word for word in self.command if word.partition("=")[0] not in changed]
         return replace(self, command=(*kept, *(f"{flag}={value}" for flag, value in changed.items())))
-
-
-def free_ports(apiserver: int | None) -> Ports:
-    """Choose ports that nobody listens on. Raises `InvalidSpec` when the asked-for `apiserver` port is taken."""
-    if apiserver is not None and not _free(apiserver):
-        raise errors.InvalidSpec(f"Port {apiserver} on {LOOPBACK} is taken or not allowed; choose another --port.")
-    chosen: list[int] = []
-    for port in random.sample(_PORTS, _TRIES):
-        if port != apiserver and _free(port):
-            chosen.append(port)
-        if len(chosen) == 4:
-            return Ports(
-                etcd=chosen[0], etcd_peer=chosen[1], controller_manager=chosen[2], apiserver=apiserver or chosen[3]
-            )
-    raise errors.NotReady(f"Found no free ports on {LOOPBACK} between {_PORTS.start} and {_PORTS.stop}; free some.")
-
-
-def _free(port: int) -> bool:
-    """Whether a server could listen on `port` now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except (OSError, OverflowError):
-            return False
-    return True
 
 
 def all_of(folder: Folder, ports: Ports, binaries: dict[str, Path], *, fsync: bool) -> tuple[Component, ...]:

@@ -22,6 +22,7 @@ from anchorline.lab import components, locks, material
 from anchorline.lab.children import Child, Probe
 from anchorline.lab.folder import ComponentState, Folder, State
 from anchorline.lab.order import Order
+from anchorline.lab.ports import LOOPBACK, Ports, Reserved
 
 _TICK_SECONDS = 0.25
 _READY_TICK_SECONDS = 0.05
@@ -84,8 +85,9 @@ class Supervisor:
         self._order = order
         self._caller = caller
         self._folder = order.folder
-        ports = components.free_ports(order.port)
-        self._server = f"https://{components.LOOPBACK}:{ports.apiserver}"
+        self._reserved = Reserved(order.port)
+        ports = self._reserved.ports
+        self._server = f"https://{LOOPBACK}:{ports.apiserver}"
         material.fill(self._folder, self._server, dt.datetime.fromtimestamp(time.time(), tz=dt.UTC))
         binaries = {name: Path(path) for name, path in order.binaries.items()}
         self._children = {each.name: Child(each, self._folder) for each in self._components(ports, binaries)}
@@ -117,7 +119,7 @@ class Supervisor:
         for child in reversed(self._children.values()):
             child.stop(kill=True)
 
-    def _components(self, ports: components.Ports, binaries: dict[str, Path]) -> tuple[components.Component, ...]:
+    def _components(self, ports: Ports, binaries: dict[str, Path]) -> tuple[components.Component, ...]:
         """Return what runs here."""
         return components.all_of(self._folder, ports, binaries, fsync=self._order.fsync)
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from anchorline import errors
-from anchorline.lab.components import Component, Ports
+from anchorline.lab.components import Component
 from anchorline.lab.folder import Folder
 from anchorline.lab.node import cgroups, components, debian, ground, load, outside, settings
 from anchorline.lab.node.node import processes
+from anchorline.lab.ports import Ports
 
 PORTS = Ports(etcd=1, etcd_peer=2, apiserver=3, controller_manager=4)
 

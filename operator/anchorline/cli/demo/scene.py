@@ -15,7 +15,7 @@ from anchorline.cli.demo.leash import Leashed, Order
 from anchorline.cli.demo.stage import Stage, require
 from anchorline.cli.demo.waiting import until
 from anchorline.errors import AnchorlineError
-from anchorline.lab import Cluster, ControlPlane, places
+from anchorline.lab import Cluster, ControlPlane, places, ports
 
 NAMESPACE = "anchorline-system"
 IDENTITY = "anchorline-operator-0"
@@ -44,7 +44,8 @@ class Scene:
         self.repository = places.sources().parent
         self.own = isinstance(cluster, ControlPlane)
         self.address = "127.0.0.1" if self.own else _our_address(cluster.server)
-        self.webhook_port, self.webhook_health, self.operator_health = free_ports(3)
+        self.reserved = [ports.reserved() for _ in range(3)]
+        self.webhook_port, self.webhook_health, self.operator_health = ports.numbers(self.reserved)
         self.running: dict[str, Leashed] = {}
         self.touched = False
 
@@ -184,15 +185,6 @@ def _supervisor(cluster: Cluster) -> int:
     from anchorline.lab.folder import Folder, read_state
 
     return read_state(Folder(root=cluster.directory)).supervisor if isinstance(cluster, ControlPlane) else 0
-
-
-def free_ports(number: int) -> list[int]:
-    """Ports of loopback that nobody listens on now."""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [int(each.getsockname()[1]) for each in listeners]
-    for each in listeners:
-        each.close()
-    return ports
 
 
 def _our_address(server: str) -> str:

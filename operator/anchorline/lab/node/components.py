@@ -8,9 +8,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from anchorline.lab import certificates, kubeconfig
-from anchorline.lab.components import LOOPBACK, Component, Ports, all_of, command
+from anchorline.lab.components import Component, all_of, command
 from anchorline.lab.folder import Folder
 from anchorline.lab.node import settings
+from anchorline.lab.ports import LOOPBACK, Ports
 
 BUILT = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns")
 _USERS = {

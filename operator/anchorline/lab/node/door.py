@@ -9,7 +9,7 @@ import contextlib
 import socket
 import sys
 
-from anchorline.lab.components import LOOPBACK
+from anchorline.lab.ports import LOOPBACK
 
 _CHUNK = 65536
 

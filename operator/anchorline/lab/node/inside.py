@@ -19,9 +19,10 @@ from typing import Any
 from anchorline import errors
 from anchorline.lab import supervise
 from anchorline.lab.children import Child, Probe
-from anchorline.lab.components import Component, Ports
+from anchorline.lab.components import Component
 from anchorline.lab.node import components, ground, settings
 from anchorline.lab.node.order import NodeOrder
+from anchorline.lab.ports import Ports
 
 _IMPORT_SECONDS = 120
 _PROBE_SECONDS = 5

@@ -16,7 +16,7 @@ import sys
 from dataclasses import asdict, replace
 
 from anchorline import errors
-from anchorline.lab import components, locks, places, supervise
+from anchorline.lab import locks, places, ports, supervise
 from anchorline.lab.node.cgroups import Cgroups
 from anchorline.lab.node.order import NodeOrder
 
@@ -77,15 +77,7 @@ def _before(cgroups: Cgroups) -> None:
 
 def door(port: int | None) -> socket.socket:
     """Listen on loopback for the node's API server. Raises `InvalidSpec` when the port is taken."""
-    chosen = port or components.free_ports(None).apiserver
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((components.LOOPBACK, chosen))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        message = f"Port {chosen} on {components.LOOPBACK} is taken or not allowed; choose another --port."
-        raise errors.InvalidSpec(message) from error
+    listener = ports.reserved(port)
     listener.listen(128)
     return listener
 
