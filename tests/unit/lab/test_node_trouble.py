@@ -51,6 +51,30 @@ def test_only_cgroup_v2_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None
     )
 
 
+@pytest.mark.parametrize(
+    ("writable", "said", "reason"),
+    [
+        (False, "", "/sys/fs/cgroup/memory is not writable"),
+        (True, "unshare: unshare failed: Operation not permitted", "unshare: unshare failed: Operation not permitted"),
+    ],
+)
+def test_root_in_a_container_that_is_not_privileged_is_told_why(
+    monkeypatch: pytest.MonkeyPatch, writable: bool, said: str, reason: str
+) -> None:
+    monkeypatch.setattr(debian.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    monkeypatch.setattr(Path, "is_dir", lambda _: True)
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/apt-get")
+    monkeypatch.setattr(debian.os, "access", lambda *_: writable)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1, "", f"{said}\n"))
+    debian._confined.cache_clear()
+    assert debian.why_not() == (
+        f"A node needs namespaces and cgroups of its own, and root may not make them here ({reason}); use a cluster "
+        "that you have: KUBECONFIG of kind or k3d."
+    )
+    debian._confined.cache_clear()
+
+
 def test_a_full_disk_is_said_before_what_follows_from_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1, 1, 0))
     assert list(trouble.of_disk(tmp_path)) == [

@@ -50,7 +50,25 @@ def why_not() -> str | None:
         return f"A node is made of Debian's packages and this is not Debian; {INSTEAD}."
     if not Path("/sys/fs/cgroup/memory").is_dir():
         return f"A node needs cgroup v1 (or hybrid) and this machine has only cgroup v2; {INSTEAD}."
+    if refusal := _confined():
+        return (
+            f"A node needs namespaces and cgroups of its own, and root may not make them here ({refusal}); {INSTEAD}."
+        )
     return None
+
+
+@functools.cache
+def _confined() -> str:
+    """Say what root is refused, as in a container that is not privileged; "" where it may do what a node needs."""
+    if not os.access("/sys/fs/cgroup/memory", os.W_OK):
+        return "/sys/fs/cgroup/memory is not writable"
+    done = subprocess.run(
+        ["unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "true"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stderr.strip() if done.returncode else ""
 
 
 def require_packages(names: tuple[str, ...]) -> None:
