@@ -176,6 +176,21 @@ def test_too_little_memory_is_one_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "lab").exists()
 
 
+def test_a_kernel_without_memory_for_its_start_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    """The node's own cgroup gets no more than a fraction of what it takes, as soon as there is one."""
+    (memory,) = (root for root in Cgroups(tmp_path / "lab").roots if "memory" in root.parts)
+    command = [sys.executable, "-m", "anchorline", "lab", "up", "--node", "--dir", str(tmp_path / "lab")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as start:
+        eventually(memory.exists, "the node's cgroup")
+        (memory / "memory.limit_in_bytes").write_text(str(150 * 2**20))
+        said = start.communicate(timeout=120)[1]
+    assert start.returncode == 1
+    sentence = "anchorline: [a-z-]+ was killed, as by a machine without memory, instead of becoming ready; end .*"
+    assert re.fullmatch(sentence, said.splitlines()[-1])
+    assert left_of(tmp_path / "lab") == []
+    assert cgroups(tmp_path / "lab") == []
+
+
 def fill(ballast: Path, *, leave: int) -> None:
     """Take what is free on a disk, but for `leave` bytes; the node writes too, so it is asked for until it is had."""
     with ballast.open("wb") as file:

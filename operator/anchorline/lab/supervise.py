@@ -237,9 +237,12 @@ def error_line(error: errors.AnchorlineError) -> str:
 
 
 def _ended(child: Child) -> str:
-    killed = child.exit_code == -signal.SIGKILL
-    how = "was killed, as by a machine without memory," if killed else f"ended with exit code {child.exit_code}"
-    return f"{child.component.name} {how} instead of becoming ready; it last said: {child.last_words()}"
+    name = child.component.name
+    if child.exit_code == -signal.SIGKILL:
+        # What it said last has nothing to do with it.
+        return f"{name} was killed, as by a machine without memory, instead of becoming ready; end other programs."
+    how = f"ended with exit code {child.exit_code} instead of becoming ready"
+    return f"{name} {how}; it last said: {child.last_words()}"
 
 
 def disk_error(error: OSError, folder: Folder) -> errors.AnchorlineError:
