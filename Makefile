@@ -8,9 +8,10 @@ RUN := $(BIN)/python -m
 demo: .venv/ready ## the whole story, on a control plane of this machine (or KUBECONFIG)
 	$(BIN)/anchorline demo $(ARGS)
 
-test: check deep programs ## everything but the stories in pods
+test: check deep programs ## everything; the stories in pods on a node of this machine only
 	$(RUN) pytest tests/chart tests/judges tests/contract $(ARGS)
 	@$(MAKE) --no-print-directory traffic ARGS=
+	@$(if $(KUBECONFIG),echo "Left out: the stories in pods. On your own cluster 'make e2e' tells them.",$(MAKE) --no-print-directory e2e ARGS=)
 
 check: .venv/ready ## before each commit: format, lint, types, import contracts, generated files, unit and property tests
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target static proof
@@ -63,7 +64,6 @@ format: .venv/ready
 image: .venv/ready ## the image and its SBOM, in build/image
 	$(RUN) anchorline.lab.imagebuild $(ARGS)
 
-# Apart until two whole runs in a row have been seen to pass.
 e2e: .venv/ready ## the stories, in pods: on a node of this machine (root on Debian), or KUBECONFIG
 	$(RUN) tests.e2e
 	$(RUN) pytest tests/e2e --timeout=900 $(if $(KUBECONFIG),,-n 2 --dist loadfile --no-loadscope-reorder) $(ARGS)
