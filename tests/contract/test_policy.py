@@ -97,6 +97,14 @@ def test_constraints_that_are_narrower_than_the_policy_are_said(scene: Scene) ->
     scene.refused("Certificate", "web", "ConstraintViolation", "shop.acme.example", "every client would refuse")
 
 
+def test_a_hundred_names_that_are_refused_are_a_message_that_a_condition_can_hold(scene: Scene) -> None:
+    label = "a" * 60
+    foreign = [f"{label}{number:02}.{label}.{label}.{label}.svc" for number in range(100)]
+    scene.certificate(scene.ca(), dnsNames=foreign)
+    message = scene.refused("Certificate", "web", "NameNotAllowed", foreign[0], foreign[9], "and 90 more")
+    assert foreign[10] not in message
+
+
 def tried(scene: Scene) -> str:
     """What the API server says against one more Secret in this test's namespace, "" for nothing."""
     probe = ("create", "secret", "generic", "probe", "-n", scene.name, "--dry-run=server")

@@ -7,6 +7,9 @@ from typing import Annotated, NamedTuple
 
 from anchorline.api.markers import schema
 
+# Of a condition's message (metav1.Condition).
+MESSAGE_CHARACTERS = 32_768
+
 
 class ObjectKey(NamedTuple):
     """What names one object: kind, namespace ("" when cluster-scoped), name."""
@@ -60,6 +63,6 @@ class Condition:
     type: Annotated[str, "Kind of the condition.", schema(maxLength=316)]
     status: Annotated[ConditionStatus, "True, False or Unknown."]
     reason: Annotated[str, "One CamelCase word for machines.", schema(minLength=1, maxLength=1024)]
-    message: Annotated[str, "One sentence for people.", schema(maxLength=32768)] = ""
+    message: Annotated[str, "One sentence for people.", schema(maxLength=MESSAGE_CHARACTERS)] = ""
     observed_generation: Annotated[int, "metadata.generation that this condition speaks of.", schema(minimum=0)] = 0
     last_transition_time: Annotated[datetime | None, "When the status last changed."] = None

@@ -13,7 +13,7 @@ from anchorline.pki import Certificate, LeafProfile, validity
 from anchorline.plan import certificate_events, policy
 from anchorline.plan.actions import Action, AnnotateAuthority, IssueLeaf, Plan, RewriteLeaf, SecretShape
 from anchorline.plan.certificate_status import status_plan
-from anchorline.plan.findings import Finding, soonest
+from anchorline.plan.findings import Finding, joined, soonest
 from anchorline.plan.leaf_request import LeafRequest, leaf_request
 from anchorline.plan.remembered import by_identity
 from anchorline.plan.renewals import LATE, due, expected, issuer_of, reissue_at
@@ -113,18 +113,14 @@ def _asked(
     except InvalidSpec as error:
         return Finding(reason=error.reason, message=error.message)
     denied = policy.refusals(spec, request.names, namespace, ca, cluster_domain)
-    return _joined(denied) if denied else request
+    return joined(denied) if denied else request
 
 
 @by_identity(256)
 def _outside(request: LeafRequest, spec: CertificateSpec, signer: Signer) -> Finding | None:
     """What the constraints of this signer do not allow."""
     outside = policy.outside_constraints(request.names, spec.common_name, signer.certificate, signer.above)
-    return _joined(outside) if outside else None
-
-
-def _joined(findings: tuple[Finding, ...]) -> Finding:
-    return Finding(reason=findings[0].reason, message="; ".join(each.message for each in findings))
+    return joined(outside) if outside else None
 
 
 def _not_ours(seen: CertificateSeen) -> str:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from anchorline.api.meta import Condition, ConditionStatus
+from anchorline.api.meta import MESSAGE_CHARACTERS, Condition, ConditionStatus
+
+TOLD_AT_MOST = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,6 +14,13 @@ class Finding:
 
     reason: str
     message: str
+
+
+def joined(findings: tuple[Finding, ...]) -> Finding:
+    """Several findings as one. Nobody reads a hundred sentences, and no condition could hold them."""
+    more = (f"and {len(findings) - TOLD_AT_MOST} more",) if len(findings) > TOLD_AT_MOST else ()
+    told = (*(each.message for each in findings[:TOLD_AT_MOST]), *more)
+    return Finding(reason=findings[0].reason, message="; ".join(told))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +46,12 @@ class Waiting:
 
 
 def condition(kind: str, *, ok: bool, reason: str, message: str, generation: int) -> Condition:
-    """A condition without a transition time; `settled` gives it one."""
+    """A condition without a transition time; `settled` gives it one.
+
+    With a longer message than a condition may have, the API server would refuse the whole status: it is cut.
+    """
+    if len(message) > MESSAGE_CHARACTERS:
+        message = f"{message[: MESSAGE_CHARACTERS - 3]}..."
     return Condition(
         type=kind,
         status=ConditionStatus.TRUE if ok else ConditionStatus.FALSE,
