@@ -8,6 +8,8 @@ import pytest
 from tests.contract.conftest import Scene, serial, verified
 from tests.support.operator import Object, Operator, awaited
 
+from anchorline.plan.secret_template import ANNOTATION_BYTES
+
 pytestmark = pytest.mark.contract
 
 
@@ -103,6 +105,28 @@ def test_a_hundred_names_that_are_refused_are_a_message_that_a_condition_can_hol
     scene.certificate(scene.ca(), dnsNames=foreign)
     message = scene.refused("Certificate", "web", "NameNotAllowed", foreign[0], foreign[9], "and 90 more")
     assert foreign[10] not in message
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ({"labels": {"bad key!!": "x"}}, "secretTemplate.labels: 'bad key!!' is not a label's key; use"),
+        ({"labels": {"a": "x y"}}, "secretTemplate.labels: 'x y' is not a label's value; use"),
+        ({"annotations": {"a b": ""}}, "secretTemplate.annotations: 'a b' is not an annotation's key; use"),
+        ({"annotations": {"a": "x" * 2**18}}, "secretTemplate.annotations have 262145 bytes and may have"),
+    ],
+)
+def test_what_no_secret_can_carry_is_named(scene: Scene, template: Object, words: str) -> None:
+    scene.certificate(scene.ca(), secretTemplate=template)
+    scene.refused("Certificate", "web", "InvalidSpec", words)
+
+
+def test_what_a_secret_may_carry_is_what_the_api_server_takes(scene: Scene) -> None:
+    key, room = "Ab-c.d_" + "x" * 56, "x" * (ANNOTATION_BYTES - len("Example.COM/a"))
+    template = {"labels": {f"example.com/{key}": key, "a": ""}, "annotations": {"Example.COM/a": room}}
+    secret = scene.issued(scene.ca(), secretTemplate=template)
+    assert secret["metadata"]["labels"].items() >= template["labels"].items()
+    assert secret["metadata"]["annotations"]["Example.COM/a"] == room
 
 
 def tried(scene: Scene) -> str:

@@ -12,6 +12,7 @@ _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*
 _MAX_NAME, _MAX_LABEL, _MAX_LOCAL_PART = 253, 63, 64
 # Curl, Node, Python, GnuTLS, browsers and rustls refuse `*.svc`: a star needs two labels after it.
 _LABELS_AFTER_STAR = 2
+_AFTER_STAR = "needs at least two labels after the star: most clients refuse it"
 
 
 def dns_name(value: str, *, wildcard: bool = True) -> str:
@@ -19,11 +20,13 @@ def dns_name(value: str, *, wildcard: bool = True) -> str:
     if not value.isascii():
         raise _refused("DNS name", value, "is not ASCII: write international names as A-labels (xn--...)")
     name = value.lower()
+    if wildcard and name == "*":
+        raise _refused("DNS name", value, _AFTER_STAR)
     host = name[2:] if wildcard and name.startswith("*.") else name
     if problem := _host_problem(host):
         raise _refused("DNS name", value, problem)
     if host != name and host.count(".") + 1 < _LABELS_AFTER_STAR:
-        raise _refused("DNS name", value, "needs at least two labels after the star: most clients refuse it")
+        raise _refused("DNS name", value, _AFTER_STAR)
     if len(name) > _MAX_NAME:
         raise _refused("DNS name", value, f"is longer than {_MAX_NAME} characters")
     return name

@@ -7,6 +7,7 @@ from hashlib import sha256
 from anchorline.api.certificate import CertificateSpec
 from anchorline.api.privateca import PrivateCASpec
 from anchorline.pki import AlternativeNames, KeyAlgorithm, KeySpec, Subject
+from anchorline.plan import secret_template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +25,13 @@ class LeafRequest:
 def leaf_request(spec: CertificateSpec, ca: PrivateCASpec) -> LeafRequest:
     """Read a Certificate's spec.
 
-    Raises InvalidSpec, naming the value and the rule, for names or sizes that no certificate can have.
+    Raises InvalidSpec, naming the value and the rule, for names or sizes that no certificate can have, and for what no
+    Secret can carry.
     """
     names = AlternativeNames.parse(
         dns=spec.dns_names, ips=spec.ip_addresses, uris=spec.uris, emails=spec.email_addresses
     )
+    secret_template.check(spec.secret_template)
     subject = _subject(spec)
     usages = tuple(str(usage) for usage in spec.usages or ca.leaf.usages)
     key = KeySpec.of(KeyAlgorithm(str(spec.private_key.algorithm)), spec.private_key.size)

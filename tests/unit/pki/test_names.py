@@ -92,7 +92,7 @@ def test_names_are_made_canonical_in_order_and_once() -> None:
         ("dns", "a" * 64 + ".svc", "label of more than 63"),
         ("dns", ".".join(["a" * 60] * 5), "longer than 253"),
         ("dns", "10.0.0.1", "ipAddresses"),
-        ("dns", "*", "star"),
+        ("dns", "*", "two labels after the star"),
         ("dns", "*.svc", "two labels after the star"),
         ("dns", "w*.shop.svc", "whole leftmost label"),
         ("dns", "a.*.shop.svc", "whole leftmost label"),
@@ -109,6 +109,7 @@ def test_names_are_made_canonical_in_order_and_once() -> None:
         ("emails", "a b@example.com", "local@domain"),
         ("emails", "a" * 65 + "@example.com", "more than 64"),
         ("emails", "ops@*.shop.svc", "bad domain"),
+        ("emails", "ops@*", "whole leftmost label"),
     ],
 )
 def test_a_bad_name_is_refused_with_the_name_and_the_rule(kind: str, value: str, rule: str) -> None:
