@@ -8,9 +8,10 @@ from ipaddress import ip_address, ip_network
 from anchorline.api.certificate import CertificateSpec
 from anchorline.api.fields import LabelSelector
 from anchorline.api.privateca import PrivateCA, PrivateCASpec
-from anchorline.errors import Reason
+from anchorline.errors import InvalidSpec, Reason
 from anchorline.pki import AlternativeNames, Certificate, within_dns_subtree
 from anchorline.pki.constraints import dns_violation, identities
+from anchorline.pki.name_syntax import dns_name
 from anchorline.plan.findings import Finding
 from anchorline.plan.world import NamespaceSeen
 
@@ -102,12 +103,13 @@ def permitted_domains(spec: PrivateCASpec, cluster_domain: str) -> tuple[str, ..
     """DNS subtrees for the intermediate: what is written, else everything that the policy can ever grant.
 
     Empty means no permitted list at all: some pattern has no fixed ending, so that no subtree could hold it.
+    Raises InvalidSpec, naming the field, for what is no DNS domain.
     """
     constraints = spec.name_constraints
     if not constraints.enabled:
         return ()
     if constraints.permitted_dns_domains:
-        return tuple(sorted({each.lower() for each in constraints.permitted_dns_domains}))
+        return _domains("permittedDNSDomains", constraints.permitted_dns_domains)
     endings = [_ending(pattern) for pattern in spec.policy.dns_names]
     if not all(endings):
         return ()
@@ -126,13 +128,27 @@ def _ending(pattern: str) -> str:
         if "*" in label or NAMESPACE in label:
             break
         fixed.append(label)
-    return ".".join(reversed(fixed))
+    ending = ".".join(reversed(fixed))
+    return _domain(f'spec.policy.dnsNames "{pattern}"', ending) if ending else ""
+
+
+def _domain(where: str, domain: str) -> str:
+    """The domain in lower case. Raises InvalidSpec with the field that it stands in."""
+    try:
+        return dns_name(domain, wildcard=False)
+    except InvalidSpec as error:
+        hint = f"; the one placeholder is {NAMESPACE}" if "{" in domain else ""
+        raise InvalidSpec(f"{where}: {error.message}{hint}") from None
+
+
+def _domains(field: str, domains: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({_domain(f"spec.nameConstraints.{field}", each) for each in domains}))
 
 
 def excluded_domains(spec: PrivateCASpec) -> tuple[str, ...]:
-    """Excluded DNS subtrees for the intermediate."""
+    """Excluded DNS subtrees for the intermediate. Raises InvalidSpec, naming the field, for what is no DNS domain."""
     constraints = spec.name_constraints
-    return tuple(sorted({each.lower() for each in constraints.excluded_dns_domains})) if constraints.enabled else ()
+    return _domains("excludedDNSDomains", constraints.excluded_dns_domains) if constraints.enabled else ()
 
 
 def refusals(

@@ -9,8 +9,8 @@ from anchorline import pki
 from anchorline.api import codec
 from anchorline.api.certificate import Certificate
 from anchorline.api.fields import LabelSelector
-from anchorline.api.privateca import PrivateCA
-from anchorline.errors import Reason
+from anchorline.api.privateca import PrivateCA, PrivateCASpec
+from anchorline.errors import InvalidSpec, Reason
 from anchorline.plan import policy
 from anchorline.plan.leaf_request import leaf_request
 from anchorline.plan.world import NamespaceSeen
@@ -237,6 +237,38 @@ def test_the_intermediate_is_permitted_what_the_policy_can_ever_grant(
     spec: dict[str, Any], domains: tuple[str, ...]
 ) -> None:
     assert policy.permitted_domains(a_ca(**spec).spec, "cluster.local") == domains
+
+
+HINT = "; the one placeholder is {namespace}"
+LABELS = "has a label that is not made of letters, digits and inner hyphens"
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        (
+            {"policy": {"dnsNames": ["*.{ns}.a"]}},
+            f'spec.policy.dnsNames "*.{{ns}}.a": DNS name "{{ns}}.a" {LABELS}{HINT}',
+        ),
+        ({"policy": {"dnsNames": ["*.a b"]}}, f'spec.policy.dnsNames "*.a b": DNS name "a b" {LABELS}'),
+        (
+            {"nameConstraints": {"permittedDNSDomains": ["a b"]}},
+            f'spec.nameConstraints.permittedDNSDomains: DNS name "a b" {LABELS}',
+        ),
+        (
+            {"nameConstraints": {"excludedDNSDomains": ["b", "a b"]}},
+            f'spec.nameConstraints.excludedDNSDomains: DNS name "a b" {LABELS}',
+        ),
+    ],
+)
+def test_what_is_no_domain_is_told_with_its_field(spec: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InvalidSpec) as caught:
+        both_lists(a_ca(**spec).spec)
+    assert caught.value.message == sentence
+
+
+def both_lists(spec: PrivateCASpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return policy.permitted_domains(spec, "cluster.local"), policy.excluded_domains(spec)
 
 
 def test_excluded_domains_are_as_written_and_none_when_constraints_are_off() -> None:
