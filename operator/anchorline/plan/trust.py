@@ -4,7 +4,7 @@ The label goes on after the ConfigMap is there, and off before it goes: a pod is
 same holds for each format: its file comes before the label names it, and goes after the last pod that may read it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -21,6 +21,8 @@ COUNT_PODS_OF_FORMATS_AGAIN = timedelta(minutes=5)
 LOOK_AT_FOREIGN_AGAIN = timedelta(minutes=1)
 # The API server's limit for what is in a ConfigMap, in bytes.
 MOST_BYTES = 1_048_576
+# No PrivateCA has a longer name than 40; what somebody wrote is shown as far as it helps.
+NAME_CHARACTERS = 60
 
 
 def store_digest(private: TrustBundle, public_digest: str, formats: tuple[str, ...] = ()) -> str:
@@ -188,37 +190,48 @@ def _refused(seen: TrustSeen) -> Emit:
 
 def _said(seen: TrustSeen, wanted: TrustBundle) -> tuple[Emit, ...]:
     known = {each.name: each for each in seen.authorities}
-    notes = [_note(name, known.get(name)) for name in asks(seen)]
+    asked = [(name, known.get(name)) for name in asks(seen)]
+    notes = [_absent([name for name, ca in asked if ca is None or not (ca.exists or ca.trust)])]
+    notes += [_retained(name) for name, ca in asked if ca is not None and ca.trust and not ca.exists]
     if wanted:
         notes += [_unknown_formats(seen), _too_large(seen, wanted), _overlooked(seen)]
     return tuple(_event(seen, reason, note) for reason, note in filter(None, notes))
 
 
-def _note(name: str, ca: TrustedCA | None) -> tuple[Reason, str] | None:
-    if ca is None or (not ca.exists and not ca.trust):
-        return (
-            Reason.AUTHORITY_NOT_FOUND,
-            (
-                f"annotation {naming.TRUST} names PrivateCA {name}, which does not exist: its roots cannot be trusted"
-                " here; create it or correct the annotation"
-            ),
-        )
-    if not ca.exists:
-        return (
-            Reason.AUTHORITY_DELETED,
-            (
-                f"PrivateCA {name} was deleted and its roots are retained: they stay trusted here until the annotation"
-                f" {naming.TRUST} no longer names it"
-            ),
-        )
-    return None
+def _absent(names: list[str]) -> tuple[Reason, str] | None:
+    """One event however many there are: whoever may annotate a namespace may not flood it with events."""
+    if not names:
+        return None
+    one = len(names) == 1
+    shown = _listed(names)
+    found = (
+        f"PrivateCA {shown}, which does not exist: its" if one else f"PrivateCAs {shown}, none of which exists: their"
+    )
+    what = f"roots cannot be trusted here; create {'it' if one else 'them'} or correct the annotation"
+    return Reason.AUTHORITY_NOT_FOUND, f"annotation {naming.TRUST} names {found} {what}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Some of the names that somebody wrote, none of them very long."""
+    shown = (each if len(each) <= NAME_CHARACTERS else f"{each[:NAME_CHARACTERS]}..." for each in names[:NAMED_AT_MOST])
+    return named(tuple(shown), len(names))
+
+
+def _retained(name: str) -> tuple[Reason, str]:
+    return (
+        Reason.AUTHORITY_DELETED,
+        (
+            f"PrivateCA {name} was deleted and its roots are retained: they stay trusted here until the annotation"
+            f" {naming.TRUST} no longer names it"
+        ),
+    )
 
 
 def _unknown_formats(seen: TrustSeen) -> tuple[Reason, str] | None:
     _, unknown = _formats(seen)
     if not unknown:
         return None
-    names = named(unknown[:NAMED_AT_MOST], len(unknown))
+    names = _listed(unknown)
     note = (
         f"annotation {naming.TRUST_FORMATS_ANNOTATION} names {names}, which Anchorline does not write: known are"
         f" {', '.join(naming.TRUST_FORMATS)}, and what else it names of these is written"

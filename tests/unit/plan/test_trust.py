@@ -91,6 +91,14 @@ def test_an_unknown_ca_is_said_once_and_the_others_arrive() -> None:
     assert note.startswith(f"annotation {naming.TRUST} names PrivateCA nobody, which does not exist")
 
 
+def test_many_unknown_cas_are_one_event() -> None:
+    world = a_world(", ".join(["internal", "x" * 5000, *(f"nobody-{number}" for number in range(200))]))
+    assert names(world) == ["Acme Internal Root 1"]
+    (note,) = notes(world)
+    listed = ", ".join(("x" * 60 + "...", *(f"nobody-{number}" for number in range(4)), "..."))
+    assert note.startswith(f"annotation {naming.TRUST} names PrivateCAs {listed}, none of which exists: their roots ")
+
+
 def test_only_an_unknown_ca_makes_no_store_and_no_label() -> None:
     world = a_world("nobody")
     assert world.api.find(STORE) is None
