@@ -113,7 +113,11 @@ def permitted_domains(spec: PrivateCASpec, cluster_domain: str) -> tuple[str, ..
     endings = [_ending(pattern) for pattern in spec.policy.dns_names]
     if not all(endings):
         return ()
-    wanted = {*service_domains(cluster_domain), *(each for each in endings if each)}
+    named = zip(spec.policy.dns_names, endings, strict=True)
+    wanted = {
+        *service_domains(cluster_domain),
+        *(_domain(f'spec.policy.dnsNames "{each}"', end) for each, end in named),
+    }
     return tuple(sorted(each for each in wanted if not _covered(each, wanted)))
 
 
@@ -128,8 +132,7 @@ def _ending(pattern: str) -> str:
         if "*" in label or NAMESPACE in label:
             break
         fixed.append(label)
-    ending = ".".join(reversed(fixed))
-    return _domain(f'spec.policy.dnsNames "{pattern}"', ending) if ending else ""
+    return ".".join(reversed(fixed))
 
 
 def _domain(where: str, domain: str) -> str:
