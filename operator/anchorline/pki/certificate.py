@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1
@@ -28,6 +29,13 @@ _UNREADABLE = (
     x509.DuplicateExtension,
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
+)
+_LEAST_RSA_BITS = 2048
+_CURVES = ("secp256r1", "secp384r1", "secp521r1")
+_BROKEN = (
+    SignatureAlgorithmOID.RSA_WITH_MD5,
+    SignatureAlgorithmOID.RSA_WITH_SHA1,
+    SignatureAlgorithmOID.ECDSA_WITH_SHA1,
 )
 _ASKED_OF_LEAVES = ("fingerprint", "subject", "names", "authority_key_id", "not_before", "not_after")
 
@@ -174,6 +182,21 @@ class Certificate:
         if not self.key_id:
             return "has no subject key identifier"
         return "" if self.authority_key_id or self.is_self_signed else "has no authority key identifier"
+
+    @cached_property
+    def key_fault(self) -> str:
+        """What OpenSSL 3 or Go refuse in the key or the signature of this CA certificate, "" for nothing."""
+        key = self._x509.public_key()
+        if isinstance(key, RSAPublicKey) and key.key_size < _LEAST_RSA_BITS:
+            return f"has an RSA key of {key.key_size} bits, which OpenSSL refuses: {_LEAST_RSA_BITS} is the least"
+        if isinstance(key, EllipticCurvePublicKey) and key.curve.name not in _CURVES:
+            return f"has a key on the curve {key.curve.name}, which Go does not know: use P-256 or P-384"
+        # Read here as if they were plain, and written back as such.
+        if self.public_key_der not in self._x509.tbs_certificate_bytes:
+            return "has a key for RSA-PSS alone, or a curve written as its parameters, which Go does not read"
+        if not self.is_self_issued and self._x509.signature_algorithm_oid in _BROKEN:
+            return "is signed with SHA-1 or MD5, which OpenSSL and Go refuse"
+        return ""
 
     @cached_property
     def names(self) -> AlternativeNames:

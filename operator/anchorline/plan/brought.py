@@ -66,6 +66,8 @@ def _ca_fault(each: Certificate, now: datetime) -> str:
         return "is not a CA certificate (basicConstraints CA:TRUE is missing)"
     if not each.can_sign_certificates:
         return f"may not sign certificates (keyUsage keyCertSign is missing): {STRICT}"
+    if each.key_fault:
+        return f"{each.key_fault}; make a CA with another key"
     if each.strict_fault:
         return f"{each.strict_fault}: {STRICT}"
     if now >= each.not_after:

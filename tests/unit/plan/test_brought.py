@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tests.support import builders, certificates
 from tests.support.builders import OPERATOR_NAMESPACE, a_certificate, a_namespace
 from tests.support.certificates import DAY, NOW, YEAR
@@ -69,7 +70,7 @@ Fault = tuple[builders.Object | None, str, str]
 
 
 def brought_faults() -> dict[str, Fault]:
-    return {**missing_parts(), **chains_that_break(), **roots_that_clients_refuse()}
+    return {**missing_parts(), **chains_that_break(), **roots_that_clients_refuse(), **keys_that_clients_refuse()}
 
 
 def missing_parts() -> dict[str, Fault]:
@@ -105,6 +106,52 @@ def chains_that_break() -> dict[str, Fault]:
             bring([deep.certificate, middle.certificate, root.certificate], deep.key),
             no_ca,
             "CN=Middle,O=Acme allows no intermediate below it (pathLenConstraint is 0)",
+        ),
+    }
+
+
+# `openssl ecparam -name prime256v1 -param_enc explicit -genkey`: a good curve, written as its parameters.
+EXPLICIT = b"""\
+-----BEGIN CERTIFICATE-----
+MIICfzCCAiWgAwIBAgIUMQkFRs95dDnjI15klO8Naj/QAB8wCgYIKoZIzj0EAwIw
+EzERMA8GA1UEAwwIRXhwbGljaXQwHhcNMjYxMTI2MDU1MzAyWhcNMzYxMTIzMDU1
+MzAyWjATMREwDwYDVQQDDAhFeHBsaWNpdDCCAUswggEDBgcqhkjOPQIBMIH3AgEB
+MCwGByqGSM49AQECIQD/////AAAAAQAAAAAAAAAAAAAAAP///////////////zBb
+BCD/////AAAAAQAAAAAAAAAAAAAAAP///////////////AQgWsY12Ko6k+ez671V
+dpiGvGUdBrDMU7D2O848PifSYEsDFQDEnTYIhucEk2pmeOETnSa3gZ9+kARBBGsX
+0fLhLEJH+Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT+NC4v4af5uO5+tKfA+eFivO
+M1drMV7Oy7ZAaDe/UfUCIQD/////AAAAAP//////////vOb6racXnoTzucrC/GMl
+UQIBAQNCAAQ2nNM0PBCLgQRosdxPZEbW1PsKNl55qoXYS+NksCg7n61pYyEjrg3J
+S1ItA7167ykPMcrHsN6E5JlfeN5pwS30o2MwYTAdBgNVHQ4EFgQUdxUYLA38k84Z
+nFw923lLskndfYkwHwYDVR0jBBgwFoAUdxUYLA38k84ZnFw923lLskndfYkwDwYD
+VR0TAQH/BAUwAwEB/zAOBgNVHQ8BAf8EBAMCAQYwCgYIKoZIzj0EAwIDSAAwRQIh
+AJ/H0Eu6RZrjg2V7iXzvpmYQhcLwITerrc3H+4fzlaeAAiA4vdLKAwD+bf1ZWCjk
+aRmr0+0i0U2Jl3BH8XGxWr33gA==
+-----END CERTIFICATE-----
+"""
+
+
+def keys_that_clients_refuse() -> dict[str, Fault]:
+    root, small = certificates.a_root(), pki.PrivateKey.wrap(rsa.generate_private_key(65537, 1024))
+    other = pki.PrivateKey.wrap(ec.generate_private_key(ec.SECP256K1()))
+    (explicit,) = pki.decode_certificates(EXPLICIT)
+    plain = pki.PrivateKey.wrap(rsa.generate_private_key(65537, 2048))
+    # The library signs with SHA-1 no more: sha256WithRSAEncryption is called sha1WithRSAEncryption (RFC 8017 A.2.4).
+    signature = bytes.fromhex("2a864886f70d0101")
+    sha1 = handmade(plain, under="Another").der.replace(signature + b"\x0b", signature + b"\x05")
+
+    def refused(certificate: pki.Certificate, key: pki.PrivateKey, why: str) -> Fault:
+        words = f"{why}; make a CA with another key"
+        return builders.a_brought_secret([certificate], key), "NotACertificateAuthority", words
+
+    return {
+        "small": refused(
+            handmade(small), small, "has an RSA key of 1024 bits, which OpenSSL refuses: 2048 is the least"
+        ),
+        "curve": refused(handmade(other), other, "the curve secp256k1, which Go does not know: use P-256 or P-384"),
+        "explicit": refused(explicit, root.key, "or a curve written as its parameters, which Go does not read"),
+        "sha1": refused(
+            pki.Certificate.from_der(sha1), plain, "is signed with SHA-1 or MD5, which OpenSSL and Go refuse"
         ),
     }
 
