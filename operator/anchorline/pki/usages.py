@@ -109,6 +109,11 @@ def extended_key_usage(usages: tuple[str, ...]) -> x509.ExtendedKeyUsage | None:
     return x509.ExtendedKeyUsage(oids) if oids else None
 
 
+def purposes_among(words: Iterable[str]) -> tuple[str, ...]:
+    """Which of the words are purposes (RFC 5280 4.2.1.12), in their order."""
+    return tuple(word for word in words if word in _PURPOSES)
+
+
 def key_usage_words(extension: x509.KeyUsage) -> tuple[str, ...]:
     """Name the bits that a keyUsage extension sets."""
     return tuple(str(word) for word, name in _BITS.items() if getattr(extension, name))

@@ -119,7 +119,9 @@ def _asked(
 @by_identity(256)
 def _outside(request: LeafRequest, spec: CertificateSpec, signer: Signer) -> Finding | None:
     """What the constraints of this signer do not allow."""
-    outside = policy.outside_constraints(request.names, spec.common_name, signer.certificate, signer.above)
+    outside = policy.outside_constraints(
+        request.names, spec.common_name, request.usages, signer.certificate, signer.above
+    )
     return joined(outside) if outside else None
 
 

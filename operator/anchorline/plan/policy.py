@@ -12,6 +12,7 @@ from anchorline.errors import InvalidSpec, Reason
 from anchorline.pki import AlternativeNames, Certificate, within_dns_subtree
 from anchorline.pki.constraints import dns_violation, identities
 from anchorline.pki.name_syntax import dns_name
+from anchorline.pki.usages import Usage, purposes_among
 from anchorline.plan.findings import Finding
 from anchorline.plan.world import NamespaceSeen
 
@@ -249,9 +250,13 @@ def _refused_request(spec: CertificateSpec, ca: PrivateCA) -> tuple[Finding, ...
 
 
 def outside_constraints(
-    names: AlternativeNames, common_name: str, signer: Certificate, above: tuple[Certificate, ...] = ()
+    names: AlternativeNames,
+    common_name: str,
+    usages: tuple[str, ...],
+    signer: Certificate,
+    above: tuple[Certificate, ...] = (),
 ) -> tuple[Finding, ...]:
-    """Names that the policy grants and yet every client would refuse under the constraints of the chain.
+    """Names and usages that the policy grants and yet clients would refuse under the limits of the chain.
 
     The same rule as when it signs, so that nothing is planned that is then refused: a wildcard must not touch what is
     excluded, and a common name that looks like a DNS name counts where there is no other. What is `above` the signer,
@@ -260,6 +265,8 @@ def outside_constraints(
     found = [*_outside(names, common_name, signer, "widen spec.nameConstraints of the PrivateCA")]
     for each in above:
         found += _outside(names, common_name, each, "it cannot be widened: bring another CA, or ask for other names")
+    for each in (signer, *above):
+        found += _outside_purposes(usages, each)
     return tuple(Finding(reason=Reason.CONSTRAINT_VIOLATION, message=message) for message in found)
 
 
@@ -272,6 +279,19 @@ def _outside(names: AlternativeNames, common_name: str, authority: Certificate, 
             )
     if authority.has_other_constraints and (names.ips or names.uris or names.emails):
         yield f"{_named(authority)} has name constraints beside DNS: only DNS names are issued by it"
+
+
+def _outside_purposes(usages: tuple[str, ...], authority: Certificate) -> Iterator[str]:
+    """Extended key usages of a CA are the only ones that OpenSSL and Go accept below it; those of ours have none."""
+    limits = authority.purposes
+    if limits is None or Usage.ANY in limits:
+        return
+    for usage in purposes_among(usages):
+        if usage != Usage.ANY and usage not in limits:
+            yield (
+                f'usage "{usage}" is not one of those that {_named(authority)} is limited to ({", ".join(limits)}):'
+                " clients would refuse the certificate; bring another CA, or ask for other usages"
+            )
 
 
 def _named(authority: Certificate) -> str:

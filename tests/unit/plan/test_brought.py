@@ -15,6 +15,7 @@ from tests.support.simulation import World, settled
 from anchorline import pki
 from anchorline.api import naming
 from anchorline.api.meta import ObjectKey
+from anchorline.pki.usages import extended_key_usage
 
 CA = ObjectKey("PrivateCA", "", "internal")
 ROOT = "internal-root-1"
@@ -224,6 +225,33 @@ def test_a_name_that_a_brought_root_may_not_give_is_refused_and_not_issued_for_n
     assert "bring another CA, or ask for other names" in refused["message"]
     assert len(world.leaves()) == 1
     world.verify_all()
+
+
+@pytest.mark.parametrize(
+    ("limits", "usages", "refused"),
+    [
+        (["server auth"], ["server auth"], []),
+        (["server auth"], ["digital signature", "server auth", "client auth"], ["client auth"]),
+        (["client auth"], ["server auth"], ["server auth"]),
+        (["any", "client auth"], ["server auth"], []),
+        (["client auth"], ["any"], []),
+    ],
+)
+def test_a_usage_that_a_brought_root_is_not_for_is_refused(
+    limits: list[str], usages: list[str], refused: list[str]
+) -> None:
+    key, purposes = certificates.ec_key(1), extended_key_usage(tuple(limits))
+    assert purposes is not None
+    root = handmade(key, x509.SubjectKeyIdentifier.from_public_key(key.signing_key.public_key()), purposes)
+    wish = a_certificate(usages=usages)
+    world = settled(builders.a_brought_secret([root], key), builders.a_brought_ca(), a_namespace(), wish)
+    found = world.condition(ObjectKey("Certificate", "shop", "web"))
+    assert (found["reason"] == "ConstraintViolation") is bool(refused)
+    for each in refused:
+        assert (
+            f'usage "{each}" is not one of those that root Handmade is limited to ({limits[0]}): ' in found["message"]
+        )
+    assert found["message"].count("is not one of those") == len(refused)
 
 
 def test_a_leaf_ends_with_the_first_of_its_chain_to_end() -> None:

@@ -279,7 +279,7 @@ def test_excluded_domains_are_as_written_and_none_when_constraints_are_off() -> 
 
 def outside(signer: pki.Certificate, common_name: str = "", **names: Any) -> list[str]:
     wanted = codec.decode_resource(Certificate, builders.a_certificate(**{"dnsNames": [], **names})).spec
-    found = policy.outside_constraints(leaf_request(wanted, a_ca().spec).names, common_name, signer)
+    found = policy.outside_constraints(leaf_request(wanted, a_ca().spec).names, common_name, (), signer)
     assert all(each.reason == Reason.CONSTRAINT_VIOLATION for each in found)
     return [each.message for each in found]
 
