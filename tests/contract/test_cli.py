@@ -26,8 +26,8 @@ def stage(site: Site) -> Iterator[Scene]:
     yield from a_scene(site)
 
 
-def plan(site: Site) -> subprocess.CompletedProcess[str]:
-    return run("plan", f"--kubeconfig={site.plane.kubeconfig}", f"--namespace={SYSTEM}")
+def plan(site: Site, *what: str, namespace: str = SYSTEM) -> subprocess.CompletedProcess[str]:
+    return run("plan", *what, f"--kubeconfig={site.plane.kubeconfig}", f"--namespace={namespace}")
 
 
 @pytest.mark.usefixtures("counted")
@@ -64,6 +64,13 @@ def test_a_converged_cluster_has_nothing_to_do(stage: Scene) -> None:
     done = plan(stage.site).stdout
     assert f"create Secret {stage.name}/web-tls: leaf for DNS:web.{stage.name}.svc" in done
     assert "there is no Secret yet" in done
+    for what in ((), ("rotation", ca)):
+        astray = plan(stage.site, *what, namespace="default")
+        assert (astray.returncode, astray.stdout) == (1, "")
+        assert astray.stderr == (
+            f"anchorline: namespace default has no Secret of an authority, but {SYSTEM} has: give the operator's"
+            " namespace with --namespace\n"
+        )
 
 
 def test_version() -> None:

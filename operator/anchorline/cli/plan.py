@@ -14,6 +14,7 @@ from anchorline.kube.connection import discover
 from anchorline.kube.events import Events
 from anchorline.kube.observe import Observer
 from anchorline.kube.public_roots import public_roots
+from anchorline.kube.views import AuthoritySecret
 from anchorline.kube.world import Surroundings, World
 from anchorline.plan.timeline import timeline
 from anchorline.shell.clock import Clock
@@ -55,6 +56,7 @@ async def _printed(arguments: argparse.Namespace) -> str:
         readers = [asyncio.create_task(cache.run()) for cache in world.caches]
         try:
             await _read(world)
+            _require_place(world)
             await sweep(world, keys.setdefault)
             if arguments.what:
                 return await _timeline(Observer(world), arguments.what[1], clock)
@@ -80,6 +82,17 @@ async def _read(world: World) -> None:
     except TimeoutError:
         slow = ", ".join(cache.resource.plural for cache in world.caches if not cache.synced.is_set())
         raise NotReady(f"the cluster's {slow} could not be read within {READ_SECONDS:.0f} s") from None
+
+
+def _require_place(world: World) -> None:
+    """Raise InvalidSpec for a namespace that is not the operator's: there, every root would look lost."""
+    own = world.surroundings.namespace
+    places = {each.namespace for each in world.secrets.values() if isinstance(each, AuthoritySecret)}
+    if places and own not in places:
+        raise InvalidSpec(
+            f"namespace {own} has no Secret of an authority, but {', '.join(sorted(places))} has: give the operator's"
+            " namespace with --namespace"
+        )
 
 
 async def _timeline(observer: Observer, name: str, clock: Clock) -> str:
