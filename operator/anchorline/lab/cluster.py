@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from anchorline import errors
-from anchorline.lab import binaries, kubeconfig
+from anchorline.lab import binaries, files, kubeconfig
 
 _RUN_SECONDS = 300.0
 _TOKEN_LIFE = "24h"  # noqa: S105 - a duration
@@ -75,9 +75,9 @@ class Cluster(ABC):
         """Write the files `token`, `ca.crt` and `namespace`, as a pod finds them, and return their folder."""
         folder = self.directory / f"{namespace}.{name}.serviceaccount"
         folder.mkdir(mode=0o700, exist_ok=True)
-        (folder / "token").write_text(self.service_account_token(namespace, name))
-        (folder / "ca.crt").write_bytes(self._ca() or b"")
-        (folder / "namespace").write_text(namespace)
+        files.write(folder / "token", self.service_account_token(namespace, name).encode())
+        files.write(folder / "ca.crt", self._ca() or b"")
+        files.write(folder / "namespace", namespace.encode())
         return folder
 
     def environment(self) -> dict[str, str]:

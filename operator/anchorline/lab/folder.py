@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from anchorline import errors
-from anchorline.lab import locks
+from anchorline.lab import files, locks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +92,7 @@ class State:
 
     def write(self, path: Path) -> None:
         """Replace the state file, whole or not at all."""
-        part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(asdict(self), indent=2))
-        part.replace(path)
+        files.write(path, json.dumps(asdict(self), indent=2).encode())
 
 
 def read_state(folder: Folder) -> State:

@@ -2,12 +2,11 @@
 
 import base64
 import json
-import os
 from pathlib import Path
 
 import yaml
 
-from anchorline.lab import certificates
+from anchorline.lab import certificates, files
 
 _NAME = "anchorline-lab"
 
@@ -28,11 +27,7 @@ def for_token(server: str, ca_pem: bytes | None, token: str, namespace: str) -> 
 
 def write(path: Path, config: dict[str, object]) -> Path:
     """Write a kubeconfig that nobody else may read, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(opened, "w") as file:
-        yaml.safe_dump(config, file, sort_keys=False)
-    return part.replace(path)
+    return files.write(path, yaml.safe_dump(config, sort_keys=False).encode())
 
 
 def cluster_of(flattened: str) -> tuple[str, bytes | None]:
