@@ -193,7 +193,9 @@ class Certificate:
             return f"has a key on the curve {key.curve.name}, which Go does not know: use P-256 or P-384"
         # Read here as if they were plain, and written back as such.
         if self.public_key_der not in self._x509.tbs_certificate_bytes:
-            return "has a key for RSA-PSS alone, or a curve written as its parameters, which Go does not read"
+            return (
+                "has a key that Go does not read: for RSA-PSS alone, a compressed point, or a curve as its parameters"
+            )
         if not self.is_self_issued and self._x509.signature_algorithm_oid in _BROKEN:
             return "is signed with SHA-1 or MD5, which OpenSSL and Go refuse"
         return ""

@@ -150,7 +150,11 @@ def keys_that_clients_refuse() -> dict[str, Fault]:
             handmade(small), small, "has an RSA key of 1024 bits, which OpenSSL refuses: 2048 is the least"
         ),
         "curve": refused(handmade(other), other, "the curve secp256k1, which Go does not know: use P-256 or P-384"),
-        "explicit": refused(explicit, root.key, "or a curve written as its parameters, which Go does not read"),
+        "explicit": refused(
+            explicit,
+            root.key,
+            "has a key that Go does not read: for RSA-PSS alone, a compressed point, or a curve as its parameters",
+        ),
         "sha1": refused(
             pki.Certificate.from_der(sha1), plain, "is signed with SHA-1 or MD5, which OpenSSL and Go refuse"
         ),
