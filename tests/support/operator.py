@@ -54,8 +54,9 @@ def fresh(prefix: str) -> str:
 
 def free_port() -> int:
     """A port that nobody else gets until many more were asked for."""
-    _reserved.append(ports.reserved())
-    return ports.numbers(_reserved)[-1]
+    kept = ports.reserved()
+    _reserved.append(kept)  # of one more than it holds it lets the first go
+    return ports.numbers([kept])[0]
 
 
 def _die_with_parent() -> None:
