@@ -8,10 +8,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+from anchorline.errors import ClusterError
+
 K = TypeVar("K", bound=Hashable)
 Work = Callable[[K], Awaitable[float | None]]
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.1, 60.0
+# Somebody else wrote meanwhile: when they are done, ours is put right soon.
+LONGEST_AFTER_CONFLICT = 5.0
+_CONFLICT = 409
 
 
 class WorkQueue(Generic[K]):
@@ -79,9 +84,10 @@ class WorkQueue(Generic[K]):
     async def _once(self, work: Work[K], key: K) -> None:
         try:
             look_again = await work(key)
-        except Exception:  # noqa: BLE001 - `work` reports its own errors; here they mean: try again later
+        except Exception as error:  # noqa: BLE001 - `work` reports its own errors; here they mean: try again later
             self._running.discard(key)
-            self._failed(key)
+            conflict = isinstance(error, ClusterError) and error.status == _CONFLICT
+            self._failed(key, LONGEST_AFTER_CONFLICT if conflict else LONGEST_BACKOFF)
             return
         finally:
             self._running.discard(key)
@@ -90,9 +96,9 @@ class WorkQueue(Generic[K]):
             self.add_after(key, look_again)
         self._again_if_asked(key)
 
-    def _failed(self, key: K) -> None:
+    def _failed(self, key: K, longest: float) -> None:
         count = self._failures[key] = self._failures.get(key, 0) + 1
-        backoff = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(count - 1, 16))
+        backoff = min(longest, FIRST_BACKOFF * 2 ** min(count - 1, 16))
         # An event that came meanwhile does not skip the backoff: it may be the echo of what just failed.
         self._again.discard(key)
         self.add_after(key, backoff * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, not a secret
