@@ -179,6 +179,7 @@ def authority_of(
     base = Authority(
         name=name,
         trust=trust_of(material, now),
+        recorded=_recorded(material),
         issuers=view.issued(),
         look_again=_changes(material, now),
         reissue_over=reissue_over,
@@ -196,6 +197,11 @@ def authority_of(
         if is_compromise(root.cause):
             break  # what is older must not sign any more
     return base
+
+
+def _recorded(material: Material) -> frozenset[str]:
+    roots = (*(each.certificate for each in material.roots), *(each.certificate for each in material.retired))
+    return frozenset(each.fingerprint for each in roots if each is not None)
 
 
 def _changes(material: Material, now: datetime) -> datetime | None:

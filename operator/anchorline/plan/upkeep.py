@@ -30,8 +30,8 @@ def upkeep(seen: CertificateSeen) -> Plan:
         return Plan()
     if secret.certificate_name != seen.resource.metadata.name or authority.problem or not authority.trust:
         return Plan()
-    if authority.signer is None and not secret.trusted <= set(authority.trust.fingerprints):
-        return Plan()  # a CA without a signer may have lost Secrets: nothing is taken from those who trust it (P4)
+    if authority.signer is None and not secret.trusted <= authority.recorded:
+        return Plan()  # a CA without a signer may have lost Secrets: what they held is not taken from anybody (P4)
     issuer = issuer_of(secret.certificate, authority)
     why = _why(secret, secret.certificate, authority, issuer)
     if not why:

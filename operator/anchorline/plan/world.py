@@ -207,10 +207,14 @@ class Issued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
-    """What a PrivateCA means for leaves and trust stores at this moment."""
+    """What a PrivateCA means for leaves and trust stores at this moment.
+
+    `recorded`: fingerprints of all roots that there is a Secret of; those that ended or are retired are not in `trust`.
+    """
 
     name: str
     trust: TrustBundle
+    recorded: frozenset[str] = frozenset()
     signer: Signer | None = None
     issuers: tuple[Issued, ...] = ()
     problem: str = ""

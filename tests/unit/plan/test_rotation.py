@@ -111,6 +111,22 @@ def test_a_store_that_cannot_be_written_holds_up_a_rotation_until_the_old_root_e
     assert world.condition(CA)["status"] == "True"
 
 
+def test_a_root_that_ended_while_the_operator_was_away_does_not_hold_up_what_replaces_it() -> None:
+    """Nobody can sign then, and what came before is still in ca.crt: that it ended is no loss."""
+    world = a_small_world(root={"validity": "240h"}, intermediate={"validity": "120h"})
+    world.later(timedelta(hours=100))
+    world.settle()
+    rotate(world)
+    world.settle()
+    rotate(world, compromised="leak")
+    world.reconcile(CA)
+    first, second, _ = (each.certificate.not_after for each in world.material("internal").roots if each.certificate)
+    world.later(first - world.now + timedelta(hours=1))
+    go_on(world, ended)
+    assert world.now < first + timedelta(hours=5) < second
+    judge_settled(world)
+
+
 def test_a_leaf_secret_that_was_deleted_and_made_anew_begins_the_time_to_read_anew() -> None:
     world = a_world()
     rotate(world, compromised="leak")
