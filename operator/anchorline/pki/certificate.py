@@ -185,7 +185,7 @@ class Certificate:
 
     @cached_property
     def key_fault(self) -> str:
-        """What OpenSSL 3 or Go refuse in the key or the signature of this CA certificate, "" for nothing."""
+        """What OpenSSL 3 or Go refuse in the key of this CA certificate, "" for nothing."""
         key = self._x509.public_key()
         if isinstance(key, RSAPublicKey) and key.key_size < _LEAST_RSA_BITS:
             return f"has an RSA key of {key.key_size} bits, which OpenSSL refuses: {_LEAST_RSA_BITS} is the least"
@@ -196,9 +196,12 @@ class Certificate:
             return (
                 "has a key that Go does not read: for RSA-PSS alone, a compressed point, or a curve as its parameters"
             )
-        if not self.is_self_issued and self._x509.signature_algorithm_oid in _BROKEN:
-            return "is signed with SHA-1 or MD5, which OpenSSL and Go refuse"
         return ""
+
+    @cached_property
+    def has_broken_signature(self) -> bool:
+        """Whether it is signed by another with SHA-1 or MD5; what a root signs itself with, no client looks at."""
+        return not self.is_self_issued and self._x509.signature_algorithm_oid in _BROKEN
 
     @cached_property
     def names(self) -> AlternativeNames:

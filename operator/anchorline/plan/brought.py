@@ -68,6 +68,8 @@ def _ca_fault(each: Certificate, now: datetime) -> str:
         return f"may not sign certificates (keyUsage keyCertSign is missing): {STRICT}"
     if each.key_fault:
         return f"{each.key_fault}; make a CA with another key"
+    if each.has_broken_signature:
+        return "is signed with SHA-1 or MD5, which OpenSSL and Go refuse; have it issued anew"
     if each.strict_fault:
         return f"{each.strict_fault}: {STRICT}"
     if now >= each.not_after:

@@ -282,9 +282,12 @@ def _outside(names: AlternativeNames, common_name: str, authority: Certificate, 
 
 
 def _outside_purposes(usages: tuple[str, ...], authority: Certificate) -> Iterator[str]:
-    """Extended key usages of a CA are the only ones that OpenSSL and Go accept below it; those of ours have none."""
+    """Extended key usages of a CA are the only ones that clients accept below it; those of ours have none.
+
+    For OpenSSL `any` is none of the others; Go takes it for all of them.
+    """
     limits = authority.purposes
-    if limits is None or Usage.ANY in limits:
+    if limits is None:
         return
     for usage in purposes_among(usages):
         if usage != Usage.ANY and usage not in limits:
