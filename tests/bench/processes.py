@@ -65,7 +65,7 @@ class Operator:
 
     def __init__(self, environment: Mapping[str, str], arguments: tuple[str, ...], log: Path) -> None:
         self._reserved = ports.reserved()
-        (self._port,) = ports.numbers([self._reserved])
+        self._port = ports.number(self._reserved)
         wrapper = tuple(os.environ.get("BENCH_WRAPPER", "").split())  # a profiler: `perf record -o /tmp/perf --`
         command = (*wrapper, sys.executable, "-c", AS_IN_THE_IMAGE, "operator", "--address", "127.0.0.1")
         self.began = time.perf_counter()

@@ -56,7 +56,7 @@ def free_port() -> int:
     """A port that nobody else gets until many more were asked for."""
     kept = ports.reserved()
     _reserved.append(kept)  # of one more than it holds it lets the first go
-    return ports.numbers([kept])[0]
+    return ports.number(kept)
 
 
 def _die_with_parent() -> None:

@@ -2,7 +2,6 @@
 
 import random
 import socket
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anchorline import errors
@@ -34,7 +33,7 @@ class Reserved:
 
     def __init__(self, apiserver: int | None) -> None:
         self._sockets = (reserved(apiserver), reserved(), reserved(), reserved())
-        server, etcd, peer, manager = numbers(self._sockets)
+        server, etcd, peer, manager = map(number, self._sockets)
         self.ports = Ports(etcd=etcd, etcd_peer=peer, apiserver=server, controller_manager=manager)
 
 
@@ -52,9 +51,9 @@ def reserved(port: int | None = None) -> socket.socket:
     return found
 
 
-def numbers(sockets: Sequence[socket.socket]) -> tuple[int, ...]:
-    """Return the ports that sockets are bound to."""
-    return tuple(int(each.getsockname()[1]) for each in sockets)
+def number(kept: socket.socket) -> int:
+    """Return the port that a socket is bound to."""
+    return int(kept.getsockname()[1])
 
 
 def _any() -> socket.socket:

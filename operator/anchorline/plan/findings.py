@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from anchorline.api.meta import MESSAGE_CHARACTERS, Condition, ConditionStatus
 
 TOLD_AT_MOST = 10
+SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,11 @@ def joined(findings: tuple[Finding, ...]) -> Finding:
     more = (f"and {len(findings) - TOLD_AT_MOST} more",) if len(findings) > TOLD_AT_MOST else ()
     told = (*(each.message for each in findings[:TOLD_AT_MOST]), *more)
     return Finding(reason=findings[0].reason, message="; ".join(told))
+
+
+def shortened(word: str) -> str:
+    """What somebody wrote, as far as it helps to find it."""
+    return word if len(word) <= SHOWN_CHARACTERS else f"{word[:SHOWN_CHARACTERS]}..."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

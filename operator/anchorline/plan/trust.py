@@ -13,6 +13,7 @@ from anchorline.api.meta import ObjectKey
 from anchorline.errors import Reason
 from anchorline.pki import TrustBundle
 from anchorline.plan.actions import Action, DeleteTrustStore, Emit, LabelNamespace, Plan, PutTrustStore
+from anchorline.plan.findings import shortened
 from anchorline.plan.overlooked import NAMED_AT_MOST, named, running
 from anchorline.plan.world import ForeignObject, NamespaceSeen, StoreSeen, TrustedCA, TrustSeen
 
@@ -21,8 +22,6 @@ COUNT_PODS_OF_FORMATS_AGAIN = timedelta(minutes=5)
 LOOK_AT_FOREIGN_AGAIN = timedelta(minutes=1)
 # The API server's limit for what is in a ConfigMap, in bytes.
 MOST_BYTES = 1_048_576
-# No PrivateCA has a longer name than 40; what somebody wrote is shown as far as it helps.
-NAME_CHARACTERS = 60
 
 
 def store_digest(private: TrustBundle, public_digest: str, formats: tuple[str, ...] = ()) -> str:
@@ -213,8 +212,7 @@ def _absent(names: list[str]) -> tuple[Reason, str] | None:
 
 def _listed(names: Sequence[str]) -> str:
     """Some of the names that somebody wrote, none of them very long."""
-    shown = (each if len(each) <= NAME_CHARACTERS else f"{each[:NAME_CHARACTERS]}..." for each in names[:NAMED_AT_MOST])
-    return named(tuple(shown), len(names))
+    return named(tuple(map(shortened, names[:NAMED_AT_MOST])), len(names))
 
 
 def _retained(name: str) -> tuple[Reason, str]:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from anchorline.errors import ClusterError
+from anchorline.errors import AnchorlineError, Reason
 
 K = TypeVar("K", bound=Hashable)
 Work = Callable[[K], Awaitable[float | None]]
@@ -16,7 +16,6 @@ Work = Callable[[K], Awaitable[float | None]]
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.1, 60.0
 # Somebody else wrote meanwhile: when they are done, ours is put right soon.
 LONGEST_AFTER_CONFLICT = 5.0
-_CONFLICT = 409
 
 
 class WorkQueue(Generic[K]):
@@ -86,7 +85,7 @@ class WorkQueue(Generic[K]):
             look_again = await work(key)
         except Exception as error:  # noqa: BLE001 - `work` reports its own errors; here they mean: try again later
             self._running.discard(key)
-            conflict = isinstance(error, ClusterError) and error.status == _CONFLICT
+            conflict = isinstance(error, AnchorlineError) and error.reason == Reason.CONFLICT
             self._failed(key, LONGEST_AFTER_CONFLICT if conflict else LONGEST_BACKOFF)
             return
         finally:

@@ -67,12 +67,11 @@ def test_root_in_a_container_that_is_not_privileged_is_told_why(
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/apt-get")
     monkeypatch.setattr(debian.os, "access", lambda *_: writable)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1, "", f"{said}\n"))
-    debian._confined.cache_clear()
+    monkeypatch.setattr(debian, "_confined", debian._confined.__wrapped__)
     assert debian.why_not() == (
         f"A node needs namespaces and cgroups of its own, and root may not make them here ({reason}); use a cluster "
         "that you have: KUBECONFIG of kind or k3d."
     )
-    debian._confined.cache_clear()
 
 
 def test_a_full_disk_is_said_before_what_follows_from_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

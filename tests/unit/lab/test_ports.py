@@ -8,17 +8,13 @@ import pytest
 
 from anchorline import errors
 from anchorline.lab import ports
-from anchorline.lab.ports import LOOPBACK, Reserved
+from anchorline.lab.ports import LOOPBACK, Reserved, number
 
 
 class Server(http.server.HTTPServer):
     """Sets SO_REUSEADDR, as Go's programs do."""
 
     allow_reuse_address = True
-
-
-def number(kept: socket.socket) -> int:
-    return ports.numbers([kept])[0]
 
 
 def test_a_program_can_listen_on_the_port_again_and_again() -> None:

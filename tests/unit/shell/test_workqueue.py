@@ -5,11 +5,12 @@ import asyncio
 import pytest
 
 from anchorline.errors import ClusterError, NotReady
+from anchorline.kube.client import ApiError
 from anchorline.shell import workqueue
 from anchorline.shell.workqueue import WorkQueue
 
 FAILURES = 12
-CONFLICT = ClusterError("somebody else wrote meanwhile", status=409)
+CONFLICT = ApiError("somebody else wrote meanwhile", status=409)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class Scene:
         self.own = isinstance(cluster, ControlPlane)
         self.address = "127.0.0.1" if self.own else _our_address(cluster.server)
         self.reserved = [ports.reserved() for _ in range(3)]
-        self.webhook_port, self.webhook_health, self.operator_health = ports.numbers(self.reserved)
+        self.webhook_port, self.webhook_health, self.operator_health = map(ports.number, self.reserved)
         self.running: dict[str, Leashed] = {}
         self.touched = False
 
