@@ -3,11 +3,14 @@
 import base64
 import re
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple
 
+import msgspec
 import orjson
 
 from anchorline.plan import injection
+from anchorline.plan.pod import Pod
 
 API_VERSION: Final = "admission.k8s.io/v1"
 # Kubernetes cuts warnings that are longer.
@@ -37,6 +40,28 @@ _UID: Final = re.compile(rb'"uid"\s*:\s*"([0-9A-Za-z-]{1,64})"')
 _HEAD: Final = 4096
 
 
+class _Kind(msgspec.Struct, gc=False):
+    group: str | None = None
+    kind: str | None = None
+
+
+class _Request(msgspec.Struct, gc=False, rename="camel"):
+    uid: str
+    kind: _Kind
+    operation: str
+    object: Pod
+    sub_resource: str | None = None
+
+
+class _Review(msgspec.Struct, gc=False, rename="camel"):
+    kind: str
+    api_version: str
+    request: _Request
+
+
+_decode: Final = msgspec.json.Decoder(_Review).decode
+
+
 class Answer(NamedTuple):
     """The answer's body, and in one word what became of the request (a value of the metric's `outcome`).
 
@@ -55,13 +80,12 @@ def answer(body: bytes, decide: Decide = injection.decide) -> Answer:
     """
     uid = ""
     try:
-        uid, pod, odd = _request(orjson.loads(body))
-        if odd:
-            return _allow(uid, odd)
-        decision = decide(pod)
-        return _allow(uid, decision.outcome.value, decision.operations, decision.warning)
-    except orjson.JSONDecodeError:
-        return _allow(uid, NOT_A_REVIEW)
+        request = _of_new_pod(body)
+        if request is None:
+            return _odd(body)
+        uid = request.uid
+        decision = decide(request.object)
+        return _allow(uid, decision.outcome.value, _patch(decision), decision.warning)
     except Exception as error:  # noqa: BLE001 - a bug of ours must not keep a pod from starting
         return _allow(uid, FAILED, error=error)
 
@@ -72,36 +96,48 @@ def too_large(head: bytes) -> Answer:
     return _allow(found[1].decode("ascii") if found else "", TOO_LARGE)
 
 
-def _request(review: object) -> tuple[str, object, str]:
-    """The request's uid and pod, and a word when there is no pod in it that is being created."""
+def _of_new_pod(body: bytes) -> _Request | None:
+    """The request, when a pod is in it that is being created; nearly always it is."""
+    try:
+        review = _decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    request = review.request
+    is_review = review.kind == "AdmissionReview" and review.api_version == API_VERSION
+    is_pod = request.kind.kind == "Pod" and not request.kind.group and not request.sub_resource
+    return request if is_review and is_pod and request.uid and request.operation == "CREATE" else None
+
+
+def _odd(body: bytes) -> Answer:
+    """Say what else it is."""
+    try:
+        review = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _allow("", NOT_A_REVIEW)
     request = review.get("request") if isinstance(review, dict) else None
     if not isinstance(review, dict) or not isinstance(request, dict):
-        return "", None, NOT_A_REVIEW
+        return _allow("", NOT_A_REVIEW)
     uid = request.get("uid")
     if not isinstance(uid, str) or not uid:
-        return "", None, NOT_A_REVIEW
+        return _allow("", NOT_A_REVIEW)
     if review.get("kind") != "AdmissionReview" or review.get("apiVersion") != API_VERSION:
-        return uid, None, NOT_A_REVIEW
+        return _allow(uid, NOT_A_REVIEW)
     kind = request.get("kind")
     is_pod = isinstance(kind, dict) and kind.get("kind") == "Pod" and not kind.get("group")
-    if not is_pod or request.get("operation") != "CREATE" or request.get("subResource"):
-        return uid, None, NOT_A_POD
-    return uid, request.get("object"), ""
+    created = is_pod and request.get("operation") == "CREATE" and not request.get("subResource")
+    return _allow(uid, injection.Outcome.MALFORMED if created else NOT_A_POD)
 
 
-def _allow(
-    uid: str,
-    outcome: str,
-    operations: list[dict[str, Any]] | None = None,
-    said: str = "",
-    *,
-    error: Exception | None = None,
-) -> Answer:
+@lru_cache(maxsize=injection.DECISIONS_KEPT)
+def _patch(decision: injection.Decision) -> bytes:
+    """The answer's fields of a decision's patch: pods of one template share it, and it is kept as it is sent."""
+    if not decision.operations:
+        return b""
+    return b',"patchType":"JSONPatch","patch":"' + base64.b64encode(orjson.dumps(decision.operations)) + b'"'
+
+
+def _allow(uid: str, outcome: str, patch: bytes = b"", said: str = "", *, error: Exception | None = None) -> Answer:
     # Put together by hand: base64 needs no escaping, and a patch of several kilobytes is not copied twice.
-    parts = [_BEGIN, orjson.dumps(uid)]
-    if operations:
-        parts += [b',"patchType":"JSONPatch","patch":"', base64.b64encode(orjson.dumps(operations)), b'"']
-    if warning := _WARNINGS.get(outcome, said):
-        parts += [b',"warnings":', orjson.dumps([warning])]
-    parts.append(b"}}")
-    return Answer(b"".join(parts), outcome, error)
+    warning = _WARNINGS.get(outcome, said)
+    warnings = b',"warnings":' + orjson.dumps([warning]) if warning else b""
+    return Answer(b"".join((_BEGIN, orjson.dumps(uid), patch, warnings, b"}}")), outcome, error)
