@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from anchorline.errors import NotReady
-from anchorline.shell.listening import listen
+from anchorline.shell.listening import bound, listen
 
 
 def test_a_port_that_is_taken_is_named_with_the_flag_that_chooses_another() -> None:
@@ -23,3 +23,5 @@ def test_a_port_that_is_taken_is_named_with_the_flag_that_chooses_another() -> N
         port = taken.getsockname()[1]
         with pytest.raises(NotReady, match=rf"127.0.0.1:{port}: Address already in use; .* --health-port$"):
             asyncio.run(story(port))
+        with pytest.raises(NotReady, match=rf"127.0.0.1:{port}: Address already in use; .* --port$"):
+            bound("127.0.0.1", port, "--port")

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from anchorline import pki
 from anchorline.kube import entropy
 from anchorline.plan import injection
-from anchorline.shell.webhook import rotation, server
+from anchorline.shell.webhook import asgi, rotation, server
 from anchorline.shell.webhook.metrics import Metrics
 
 NOW = datetime.now(UTC)  # noqa: TID251 - clients of these sockets read the real clock
@@ -56,11 +56,11 @@ def use(context: ssl.SSLContext, new: rotation.Material) -> None:
 
 @asynccontextmanager
 async def reviews(context: ssl.SSLContext, **settings: Any) -> AsyncIterator[str]:
-    runner = await server.serve_reviews(server.Reviews(Metrics(), **settings), context, "127.0.0.1", 0)
+    serving = await asgi.serve_reviews(asgi.Reviews(Metrics(), **settings), context, "127.0.0.1", 0)
     try:
-        yield f"https://127.0.0.1:{server.port_of(runner)}/mutate?timeout=5s"
+        yield f"https://127.0.0.1:{serving.port}/mutate?timeout=5s"
     finally:
-        await runner.cleanup()
+        await serving.stop()
 
 
 def test_the_certificate_is_swapped_under_load_with_no_failed_request() -> None:
@@ -140,7 +140,7 @@ def test_beyond_the_limit_the_uid_still_comes_back() -> None:
         async with (
             reviews(context) as url,
             aiohttp.ClientSession() as session,
-            session.post(url, data=REVIEW + b" " * (server.MAX_BYTES + 1), ssl=trusting(made)) as answer,
+            session.post(url, data=REVIEW + b" " * (asgi.MAX_BYTES + 1), ssl=trusting(made)) as answer,
         ):
             assert answer.status == 200
             assert (await answer.json())["response"] == {
@@ -170,6 +170,86 @@ def test_the_path_says_which_formats_are_injected(path: str, names: set[str] | N
                 patch = orjson.loads(base64.b64decode((await answer.json())["response"]["patch"]))
                 (env,) = (each["value"] for each in patch if each["path"].endswith("/env"))
                 assert {each["name"] for each in env} == {*injection.VARIABLES, *names}
+
+    uvloop.run(main())
+
+
+async def refused(address: str, port: int) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(address, port)
+            except ConnectionRefusedError:
+                return
+            writer.transport.abort()
+            await asyncio.sleep(0.01)
+
+
+async def in_pieces(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+def test_a_body_that_comes_in_pieces_is_put_together() -> None:
+    async def main() -> None:
+        context, made = server.tls_context(), material()
+        use(context, made)
+        async with (
+            reviews(context) as url,
+            aiohttp.ClientSession() as session,
+            session.post(url, data=in_pieces(REVIEW[:7], REVIEW[7:90], REVIEW[90:]), ssl=trusting(made)) as answer,
+        ):
+            assert (await answer.json())["response"]["uid"] == "u-1"
+
+    uvloop.run(main())
+
+
+def test_who_leaves_in_the_middle_of_a_body_leaves_no_trace(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        context, made, metrics = server.tls_context(), material(), Metrics()
+        use(context, made)
+        serving = await asgi.serve_reviews(asgi.Reviews(metrics), context, "127.0.0.1", 0)
+        half = b"POST /mutate HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 900\r\n\r\n{"
+        for request, said in ((half, b"HTTP/1.1 100"), (b"what is this?\r\n\r\n", b"HTTP/1.1 400")):
+            reader, writer = await asyncio.open_connection("127.0.0.1", serving.port, ssl=trusting(made))
+            writer.write(request)
+            assert (await reader.readline()).startswith(said)
+            writer.transport.abort()
+        async with aiohttp.ClientSession() as session:
+            url = f"https://127.0.0.1:{serving.port}/mutate"
+            async with session.post(url, data=REVIEW, ssl=trusting(made)) as answer:
+                assert answer.status == 200
+        await serving.stop()
+        assert b"duration_seconds_count 1.0" in metrics.text()
+
+    uvloop.run(main())
+    assert [record.message for record in caplog.records] == ["Invalid HTTP request received."]
+
+
+def test_a_review_that_is_open_is_finished_and_nothing_is_accepted_any_more() -> None:
+    async def main() -> None:
+        context, made = server.tls_context(), material()
+        use(context, made)
+        serving = await asgi.serve_reviews(asgi.Reviews(Metrics()), context, "127.0.0.1", 0)
+        url = f"https://127.0.0.1:{serving.port}/mutate"
+        async with aiohttp.ClientSession() as session:
+            begun, rest = asyncio.Event(), asyncio.Event()
+
+            async def slowly() -> AsyncIterator[bytes]:
+                begun.set()
+                await rest.wait()
+                yield REVIEW
+
+            asked = asyncio.create_task(session.post(url, data=slowly(), expect100=True, ssl=trusting(made)))
+            await begun.wait()
+            stopping = asyncio.create_task(serving.stop())
+            await refused("127.0.0.1", serving.port)
+            assert not stopping.done()
+            rest.set()
+            async with await asked as answer:
+                assert answer.status == 200
+                assert (await answer.json())["response"]["uid"] == "u-1"
+            await stopping
 
     uvloop.run(main())
 
