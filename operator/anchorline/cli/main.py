@@ -65,6 +65,9 @@ def _operator(sub: Subparsers) -> None:
 
 
 def _run_operator(arguments: argparse.Namespace) -> int:
+    from anchorline.shell.collector import rare_collections
+
+    rare_collections()
     from anchorline.shell.process import main as operator
 
     return operator(arguments)
@@ -79,6 +82,9 @@ def _webhook(sub: Subparsers) -> None:
 
 
 def _run_webhook(arguments: argparse.Namespace) -> int:
+    from anchorline.shell.collector import rare_collections
+
+    rare_collections()
     from anchorline.shell.webhook.process import main as webhook
 
     return webhook(arguments)

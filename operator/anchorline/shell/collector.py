@@ -3,6 +3,11 @@
 import gc
 
 
+def rare_collections() -> None:
+    """Look for cycles seldom while a process starts: nearly everything that it makes then stays."""
+    gc.set_threshold(100_000, 20, 20)
+
+
 def quiet_collector() -> None:
     """Keep the garbage collector off what is there now: a full collection of it takes longer than 50 reviews.
 
