@@ -193,17 +193,17 @@ class Applier:
         raise NotReady(f"{target} appeared meanwhile")
 
     async def _put_store(self, todo: actions.PutTrustStore) -> None:
-        obj = objects.trust_store(
-            todo.namespace, todo.private, self.world.public if todo.public else None, todo.formats
-        )
+        public = self.world.public if todo.public else None
+        obj = objects.trust_store(todo.namespace, todo.private, public, todo.formats)
         target = ObjectKey("ConfigMap", todo.namespace, naming.TRUST_STORE)
         if todo.replaces:
             obj["metadata"]["resourceVersion"] = todo.replaces
             written = await self.world.client.replace(CONFIG_MAPS, obj, protobuf=True)
         else:
             written = await self._create_or_refuse(CONFIG_MAPS, target, obj)
-        obj["metadata"]["resourceVersion"] = written["metadata"]["resourceVersion"]
-        self.world.stores.put(obj, obj["metadata"]["resourceVersion"])
+        version = written["metadata"]["resourceVersion"]
+        view = views.written_store(version, todo.private, public.digest if public else "", todo.formats)
+        self.world.stores.put(view, version, key=(todo.namespace, naming.TRUST_STORE))
         if todo.replaces:
             self.store_changed(todo.namespace, todo.private.digest)
 

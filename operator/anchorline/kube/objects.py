@@ -1,13 +1,14 @@
 """The Secrets and ConfigMaps that we write, as Kubernetes objects."""
 
 import base64
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from anchorline.api import naming
 from anchorline.kube.public_roots import PublicRoots
-from anchorline.kube.trust_files import trust_files
+from anchorline.kube.trust_files import Files, trust_files
 from anchorline.pki import Certificate, KeyEncoding, PrivateKey, TrustBundle, encode_certificates
 from anchorline.plan.actions import CreateIntermediate, CreateRoot, RecordRetired, RecordRoot, SecretShape
 
@@ -151,10 +152,10 @@ def leaf(namespace: str, name: str, shape: SecretShape, certificate: Certificate
 
 
 def trust_store(
-    namespace: str, private: TrustBundle, public: PublicRoots | None, formats: Collection[str] = ()
+    namespace: str, private: TrustBundle, public: PublicRoots | None, formats: tuple[str, ...] = ()
 ) -> Object:
     """The trust store of a namespace: all roots in one file, the private ones in another, and further formats."""
-    files = trust_files(private.pem, public.pem if public else b"", formats)
+    files = _files(private, public, formats)
     labels = {naming.MANAGED_LABEL: naming.MANAGED, naming.ROLE_LABEL: naming.ROLE_TRUST_STORE}
     obj: Object = {
         "apiVersion": "v1",
@@ -163,6 +164,12 @@ def trust_store(
         "data": files.data,
     }
     return obj | ({"binaryData": files.binary} if files.binary else {})
+
+
+@lru_cache(maxsize=8)
+def _files(private: TrustBundle, public: PublicRoots | None, formats: tuple[str, ...]) -> Files:
+    """The same few are written to thousands of namespaces. They are shared: read, never changed."""
+    return trust_files(private.pem, public.pem if public else b"", formats)
 
 
 def event(

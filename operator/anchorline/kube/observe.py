@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from operator import is_
 
 from anchorline.api import naming
 from anchorline.api.certificate import Certificate as CertificateResource
@@ -37,11 +38,20 @@ class Observer:
     def __init__(self, world: World) -> None:
         self.world, self.gates = world, Gates(world)
         self._meanings: dict[str, tuple[object, Authority]] = {}
+        self._materials: dict[str, tuple[tuple[object, ...], Material]] = {}
 
     def material(self, name: str) -> Material:
-        """The Secrets of one authority."""
-        brought = self.world.brought.get(name)
-        return material_of(self.world.authority_secrets(name), brought.seen if brought else None)
+        """The Secrets of one authority; kept for as long as they are the very same."""
+        brought, secrets = self.world.brought.get(name), tuple(self.world.authority_secrets(name))
+        known = self._materials.get(name)
+        if known is not None and _the_same(known[0], (brought, *secrets)):
+            return known[1]
+        material = material_of(secrets, brought.seen if brought else None)
+        if secrets:
+            self._materials[name] = ((brought, *secrets), material)
+        else:
+            self._materials.pop(name, None)
+        return material
 
     def forget(self, name: str) -> None:
         """Work out anew what an authority's Secrets mean."""
@@ -234,6 +244,10 @@ class Observer:
             metadata_only=True,
         )
         return len(listing.items)
+
+
+def _the_same(some: tuple[object, ...], others: tuple[object, ...]) -> bool:
+    return len(some) == len(others) and all(map(is_, some, others))
 
 
 def _past(meaning: Authority, now: datetime) -> bool:

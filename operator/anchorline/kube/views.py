@@ -223,6 +223,18 @@ def store_view(obj: Mapping[str, Any]) -> StoreSeen:
     )
 
 
+def written_store(
+    resource_version: str, private: TrustBundle, public_digest: str, formats: tuple[str, ...]
+) -> StoreSeen:
+    """A trust store whose content is known, as when we have just written it: it is not made again to be compared."""
+    return StoreSeen(
+        resource_version=resource_version,
+        digest=intern(store_digest(private, public_digest, formats)),
+        private=shared_bundle(private.pem),
+        formats=formats,
+    )
+
+
 def namespace_view(obj: Mapping[str, Any]) -> NamespaceSeen:
     """A namespace's own words."""
     meta = obj["metadata"]
