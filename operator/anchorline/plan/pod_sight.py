@@ -84,9 +84,9 @@ def look(pod: Pod, spec: Injection) -> PodSight | Outcome:
                 return Outcome.FOREIGN_VOLUME
         elif holds and volume.name is not None:
             stores.add(volume.name)
-    containers = _containers(body, stores, spec)
     if not body.containers:
         return Outcome.MALFORMED
+    containers = _containers(body, stores, spec)
     labels = metadata.labels or {}
     labelled = labels.get(naming.INJECTED_LABEL) == "true"
     elsewhere = naming.JKS in spec.formats and _java_elsewhere(body)

@@ -117,8 +117,11 @@ def test_a_key_that_does_not_fit_is_refused_and_the_old_certificate_stays() -> N
     uvloop.run(main())
 
 
-@pytest.mark.parametrize("body", [b"", b"{", REVIEW[:-1], b"x" * 5000])
-def test_no_body_makes_an_error(body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "warning"),
+    [(b"", "understand"), (b"{", "understand"), (REVIEW[:-1], "understand"), (b"x" * 5000, "large")],
+)
+def test_no_body_makes_an_error(body: bytes, warning: str) -> None:
     async def main() -> None:
         context, made = server.tls_context(), material()
         use(context, made)
@@ -128,7 +131,9 @@ def test_no_body_makes_an_error(body: bytes) -> None:
             session.post(url, data=body, ssl=trusting(made)) as answer,
         ):
             assert answer.status == 200
-            assert (await answer.json())["response"]["allowed"] is True
+            response = (await answer.json())["response"]
+            assert response["allowed"] is True
+            assert warning in response["warnings"][0]
 
     uvloop.run(main())
 

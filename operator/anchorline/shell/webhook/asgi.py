@@ -53,13 +53,10 @@ class Reviews:
         if decide is None:
             await _respond(send, 404, _TEXT, _ELSEWHERE)
             return
-        message = await receive()
-        body, more = message.get("body"), message.get("more_body", False)
-        if more:
-            body, more = await self._rest(message, receive)
+        body, whole = await self._read(receive)
         if body is None:
             return  # who asked has gone
-        await _respond(send, 200, _JSON, self._answer(body, decide, whole=not more))
+        await _respond(send, 200, _JSON, self._answer(body, decide, whole=whole))
 
     def _answer(self, body: bytes, decide: review.Decide, *, whole: bool) -> bytes:
         started = time.perf_counter()
@@ -69,18 +66,21 @@ class Reviews:
         self._metrics.reviewed(answer.outcome, time.perf_counter() - started)
         return answer.body
 
-    async def _rest(self, message: Message, receive: Receive) -> tuple[bytes | None, bool]:
-        """A body that comes in pieces; its first piece and True when it is larger than the limit."""
-        pieces, size = [message["body"]], len(message["body"])
-        while message.get("more_body", False):
-            if size > self._max_bytes:
-                return pieces[0], True
+    async def _read(self, receive: Receive) -> tuple[bytes | None, bool]:
+        """The body, or its beginning and False when it is larger than the limit; None when the connection broke."""
+        pieces: list[bytes] = []
+        size, more = 0, True
+        while more and size <= self._max_bytes:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return None, False
             pieces.append(message["body"])
             size += len(pieces[-1])
-        return b"".join(pieces), size > self._max_bytes
+            more = message.get("more_body", False)
+        if size > self._max_bytes:
+            return pieces[0], False
+        # Nearly every body arrives in one piece.
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces), True
 
 
 async def _respond(send: Send, status: int, kind: tuple[bytes, bytes], body: bytes) -> None:
