@@ -61,6 +61,7 @@ class Cache(Generic[V]):
         self._store: Store[V] = Store()
         self._pending = Pending()
         self._unread: set[Key] = set()
+        self._reading: tuple[Key, str] | None = None
         self._version = ""
         self._heard_at = time.monotonic()
         self._turn_began = self._heard_at
@@ -88,7 +89,8 @@ class Cache(Generic[V]):
     def put(self, written: Object | V, resource_version: str, *, key: Key | None = None, notify: bool = True) -> None:
         """Take over an own write at once, before the watch shows it: the object as sent, or its view with its `key`.
 
-        Nothing happens when the watch was faster. Its event will be skipped without another `project`.
+        Nothing happens when the watch was faster, unless this very version is only just being read because of it: until
+        that is done the view would be an old one. Its event will be skipped without another `project`.
         """
         if isinstance(written, dict):
             metadata = {**written["metadata"], "resourceVersion": resource_version}
@@ -98,7 +100,8 @@ class Cache(Generic[V]):
             raise ValueError("put needs the key of a view")
         else:
             view = written
-        if self._pending.wrote(key, resource_version, time.monotonic()):
+        shown = not self._pending.wrote(key, resource_version, time.monotonic())
+        if not shown or self._reading == (key, resource_version):
             self._set(key, view, resource_version, notify=notify)
 
     def forget(self, key: Key, *, notify: bool = True) -> None:
@@ -211,6 +214,7 @@ class Cache(Generic[V]):
         if self._hydrate is None or whole:
             view = self._projected(key, obj)
         else:
+            self._reading = (key, version)
             try:
                 view = await self._hydrate(key, obj)
             except ClusterError as error:
@@ -218,6 +222,8 @@ class Cache(Generic[V]):
                 self._unread.add(key)
                 log.warning("an object could not be read: %s", error)
                 return
+            finally:
+                self._reading = None
             if self._pending.since(key, began) is not None:
                 return  # written by us while it was read
         self._set(key, view, version)

@@ -217,6 +217,32 @@ def test_large_objects_are_read_only_when_somebody_else_wrote_them() -> None:
     assert watched.values == {"a": "read"}
 
 
+def test_an_own_write_counts_at_once_though_the_watch_was_faster() -> None:
+    reading, go = asyncio.Event(), asyncio.Event()
+    seen: list[str | None] = []
+
+    async def hydrate(_: tuple[str, str], obj: dict[str, Any]) -> str:
+        version = obj["metadata"]["resourceVersion"]
+        if version == "11":
+            reading.set()
+            await go.wait()
+        return f"read {version}"
+
+    async def story(watched: Watched) -> None:
+        await reading.wait()
+        for version in ("10", "11"):  # of what the watch has shown, only that which is being read
+            watched.cache.put(f"written {version}", version, key=("shop", "a"))
+            seen.append(watched.cache.get(("shop", "a")))
+        go.set()
+        await watched.asked(3)
+
+    first = fake.page(cm("a", "9", "old"), version="9")
+    shown = (fake.event("MODIFIED", {"metadata": cm("a", version)["metadata"]}) for version in ("10", "11"))
+    watched = run(story, first, fake.watch(*shown), metadata_only=True, hydrate=hydrate)
+    assert seen == ["read 10", "written 11"]
+    assert watched.values == {"a": "read 11"}
+
+
 def test_lines_are_cut_wherever_the_chunks_end() -> None:
     text = b'{"a":1}\n{"b":2}\n\n{"c":3}\n{"half'
     for size in (1, 2, 7, 8, 9, 100):
