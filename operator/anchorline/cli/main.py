@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from anchorline import __version__
 from anchorline.errors import AnchorlineError
+from anchorline.shell.collector import rare_collections
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -65,8 +66,6 @@ def _operator(sub: Subparsers) -> None:
 
 
 def _run_operator(arguments: argparse.Namespace) -> int:
-    from anchorline.shell.collector import rare_collections
-
     rare_collections()
     from anchorline.shell.process import main as operator
 
@@ -82,8 +81,6 @@ def _webhook(sub: Subparsers) -> None:
 
 
 def _run_webhook(arguments: argparse.Namespace) -> int:
-    from anchorline.shell.collector import rare_collections
-
     rare_collections()
     from anchorline.shell.webhook.process import main as webhook
 

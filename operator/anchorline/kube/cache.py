@@ -100,8 +100,8 @@ class Cache(Generic[V]):
             raise ValueError("put needs the key of a view")
         else:
             view = written
-        shown = not self._pending.wrote(key, resource_version, time.monotonic())
-        if not shown or self._reading == (key, resource_version):
+        first = self._pending.wrote(key, resource_version, time.monotonic())
+        if first or self._reading == (key, resource_version):
             self._set(key, view, resource_version, notify=notify)
 
     def forget(self, key: Key, *, notify: bool = True) -> None:

@@ -41,7 +41,7 @@ class Observer:
         self._materials: dict[str, tuple[tuple[object, ...], Material]] = {}
 
     def material(self, name: str) -> Material:
-        """The Secrets of one authority; kept for as long as they are the very same."""
+        """The Secrets of one authority, worked out when one of them is another; keys of what is gone are not kept."""
         brought, secrets = self.world.brought.get(name), tuple(self.world.authority_secrets(name))
         known = self._materials.get(name)
         if known is not None and _the_same(known[0], (brought, *secrets)):

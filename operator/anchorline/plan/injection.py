@@ -1,8 +1,9 @@
 """Whether a pod is injected, and the JSON patch (RFC 6902) that does it."""
 
+import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -11,29 +12,19 @@ from anchorline.api import naming
 from anchorline.plan import injected
 from anchorline.plan.injected import DEFAULT, JAVA_OPTIONS, VARIABLES, Injection, Outcome
 from anchorline.plan.pod import Pod
-from anchorline.plan.pod_sight import ContainerSight, PodSight, look
+from anchorline.plan.pod_sight import ContainerSight, PodSight, is_ordinary, look
 
-__all__ = [
-    "DECISIONS_KEPT",
-    "DEFAULT",
-    "VARIABLES",
-    "Decision",
-    "Injection",
-    "Outcome",
-    "decide",
-    "injection",
-    "outcome",
-]
+__all__ = ["DEFAULT", "VARIABLES", "Decision", "Injection", "Outcome", "decide", "injection", "outcome"]
 
 Operation = dict[str, Any]
 
 _JAVA_OPTIONS_ELSEWHERE: Final = f"anchorline: {JAVA_OPTIONS} is set by valueFrom: Java gets no trust store from us"
 _LABEL_PATH: Final = "/metadata/labels/" + naming.INJECTED_LABEL.replace("~", "~0").replace("/", "~1")
-# A cluster has few templates at a time; a decision with its patch takes some ten kilobytes.
-DECISIONS_KEPT: Final = 256
+# A cluster starts pods of few templates at a time; a decision with its patch takes some ten kilobytes.
+_DECISIONS_KEPT: Final = 256
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True)
 class Decision:
     """An outcome and, only with `Outcome.INJECTED`, the operations that bring it about.
 
@@ -44,6 +35,11 @@ class Decision:
     outcome: Outcome
     operations: tuple[Operation, ...] = ()
     warning: str = ""
+
+    @cached_property
+    def patch(self) -> bytes:
+        """The operations as an AdmissionReview carries them: JSON in base64; made once for all pods that share it."""
+        return base64.b64encode(msgspec.json.encode(self.operations)) if self.operations else b""
 
 
 _LEFT_ALONE: Final = {outcome: Decision(outcome) for outcome in Outcome}
@@ -78,10 +74,11 @@ def decide(pod: object, *, spec: Injection = DEFAULT) -> Decision:
         seen = look(pod if isinstance(pod, Pod) else msgspec.convert(pod, Pod), spec)
     except msgspec.ValidationError:
         seen = Outcome.MALFORMED
-    return _LEFT_ALONE[seen] if isinstance(seen, Outcome) else _decided(seen, spec)
+    if isinstance(seen, Outcome):
+        return _LEFT_ALONE[seen]
+    return _remembered(seen, spec) if is_ordinary(seen) else _decided(seen, spec)
 
 
-@lru_cache(maxsize=DECISIONS_KEPT)
 def _decided(pod: PodSight, spec: Injection) -> Decision:
     reached = [each for each in pod.containers if not each.taken]
     if not reached:
@@ -92,6 +89,9 @@ def _decided(pod: PodSight, spec: Injection) -> Decision:
     operations.extend(_label(pod))
     warning = _JAVA_OPTIONS_ELSEWHERE if pod.java_elsewhere else ""
     return Decision(Outcome.INJECTED if operations else Outcome.ALREADY, tuple(operations), warning)
+
+
+_remembered = lru_cache(maxsize=_DECISIONS_KEPT)(_decided)
 
 
 def _into(container: ContainerSight, spec: Injection) -> Iterator[Operation]:

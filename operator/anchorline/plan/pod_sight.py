@@ -12,6 +12,9 @@ from anchorline.plan.pod import Container, Device, Metadata, Mount, Pod, Spec, V
 _MIRROR: Final = "kubernetes.io/config.mirror"
 _OS_LABELS: Final = ("kubernetes.io/os", "beta.kubernetes.io/os")
 _NONE: Final[frozenset[str]] = frozenset()
+# No kernel mounts at a longer path (PATH_MAX, in bytes).
+_PATH_BYTES: Final = 4096
+_ORDINARY_CONTAINERS, _ORDINARY_CHARACTERS = 16, 256
 
 
 class JavaOptions(NamedTuple):
@@ -64,6 +67,17 @@ class PodSight(NamedTuple):
     labels: bool
     labelled: bool
     java_elsewhere: bool
+
+
+def is_ordinary(pod: PodSight) -> bool:
+    """Whether what is made for it is small: somebody's pods of thousands of containers are not to be remembered."""
+    if len(pod.containers) > _ORDINARY_CONTAINERS:
+        return False
+    for each in pod.containers:
+        words = (*(each.store or ()), each.java.value if each.java else "")
+        if max(map(len, words)) > _ORDINARY_CHARACTERS:
+            return False
+    return True
 
 
 def look(pod: Pod, spec: Injection) -> PodSight | Outcome:
@@ -140,8 +154,9 @@ def _own(env: Sequence[Variable], wanted: Mapping[str, str]) -> frozenset[str]:
 def _mounted_store(mounts: Sequence[Mount], stores: set[str]) -> tuple[str, str] | None:
     """Volume and place where the container sees the whole trust store already. A subPath never updates: not whole."""
     for mount in mounts:
-        if mount.name in stores and not (mount.sub_path or mount.sub_path_expr):
-            return mount.name, mount.mount_path.rstrip("/")
+        where = mount.mount_path
+        if mount.name in stores and len(where) < _PATH_BYTES and not (mount.sub_path or mount.sub_path_expr):
+            return mount.name, where.rstrip("/")
     return None
 
 

@@ -1,5 +1,6 @@
 """Injection, case by case: what is added, what is respected, and which pods are left alone."""
 
+import base64
 import copy
 import json
 import os
@@ -278,3 +279,32 @@ def test_golden(source: Path) -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         expected.write_text(result)
     assert result == expected.read_text()
+
+
+def test_pods_of_one_template_share_a_decision() -> None:
+    one, other = a_pod(), a_pod()
+    other["metadata"]["name"] = "web-2"
+    assert decide(one) is decide(other)
+    assert decide(one) is not decide(one, spec=BOTH)
+    assert json.loads(base64.b64decode(decide(one).patch)) == injection(one)
+
+
+@pytest.mark.parametrize(
+    "containers",
+    [
+        [{"name": f"c-{number}"} for number in range(17)],
+        [{"name": "main", "volumeMounts": [{"name": "anchorline-trust", "mountPath": "/" + "a" * 300}]}],
+        [{"name": "main", "env": [{"name": "JAVA_TOOL_OPTIONS", "value": "-Dlong=" + "a" * 300}]}],
+    ],
+)
+def test_what_is_made_for_an_extraordinary_pod_is_not_kept(containers: list[Any]) -> None:
+    pod = a_pod(containers=containers)
+    assert decide(pod, spec=BOTH) is not decide(pod, spec=BOTH)
+    assert decide(pod, spec=BOTH).operations == decide(pod, spec=BOTH).operations != ()
+
+
+def test_a_mount_that_no_kernel_makes_is_none() -> None:
+    mounts = [{"name": "anchorline-trust", "mountPath": "/" + "a" * 4096}]
+    (container,) = after(a_pod(containers=[{"name": "main", "volumeMounts": mounts}]))["spec"]["containers"]
+    assert container["volumeMounts"][-1]["mountPath"] == "/etc/anchorline/trust"
+    assert variables(container)["SSL_CERT_FILE"] == FILE

@@ -1,9 +1,7 @@
 """AdmissionReview in, AdmissionReview out, without I/O: every body is answered, and every answer allows the pod."""
 
-import base64
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -85,7 +83,7 @@ def answer(body: bytes, decide: Decide = injection.decide) -> Answer:
             return _odd(body)
         uid = request.uid
         decision = decide(request.object)
-        return _allow(uid, decision.outcome.value, _patch(decision), decision.warning)
+        return _allow(uid, decision.outcome.value, decision.patch, decision.warning)
     except Exception as error:  # noqa: BLE001 - a bug of ours must not keep a pod from starting
         return _allow(uid, FAILED, error=error)
 
@@ -128,16 +126,9 @@ def _odd(body: bytes) -> Answer:
     return _allow(uid, injection.Outcome.MALFORMED if created else NOT_A_POD)
 
 
-@lru_cache(maxsize=injection.DECISIONS_KEPT)
-def _patch(decision: injection.Decision) -> bytes:
-    """The answer's fields of a decision's patch: pods of one template share it, and it is kept as it is sent."""
-    if not decision.operations:
-        return b""
-    return b',"patchType":"JSONPatch","patch":"' + base64.b64encode(orjson.dumps(decision.operations)) + b'"'
-
-
 def _allow(uid: str, outcome: str, patch: bytes = b"", said: str = "", *, error: Exception | None = None) -> Answer:
     # Put together by hand: base64 needs no escaping, and a patch of several kilobytes is not copied twice.
+    patched = b',"patchType":"JSONPatch","patch":"' + patch + b'"' if patch else b""
     warning = _WARNINGS.get(outcome, said)
     warnings = b',"warnings":' + orjson.dumps([warning]) if warning else b""
-    return Answer(b"".join((_BEGIN, orjson.dumps(uid), patch, warnings, b"}}")), outcome, error)
+    return Answer(b"".join((_BEGIN, orjson.dumps(uid), patched, warnings, b"}}")), outcome, error)
