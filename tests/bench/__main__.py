@@ -10,10 +10,11 @@ import argparse
 import asyncio
 import os
 import platform
+import sys
 from pathlib import Path
 
 import uvloop
-from tests.bench import certificates, figures, machine, stores, webhook
+from tests.bench import certificates, figures, interpreter, machine, stores, webhook
 from tests.bench.figures import Figure, Sheet
 
 SCENARIOS = ("certificates", "many", "stores", "webhook")
@@ -50,8 +51,9 @@ def main() -> None:
     parser.add_argument("--scale", choices=SCALES, default="full", help="small: a fifth to a tenth of everything")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON too")
     arguments = parser.parse_args()
-    load = os.getloadavg()[0]
-    print(f"{os.cpu_count()} cores, load {load:.1f}, Python {platform.python_version()}, scale {arguments.scale}")
+    interpreter.go_on_with_the_fastest(sys.argv[1:])
+    load, python = os.getloadavg()[0], f"Python {platform.python_version()} ({sys.executable})"
+    print(f"{os.cpu_count()} cores, load {load:.1f}, {python}, scale {arguments.scale}")
     found = uvloop.run(_run(arguments.only or list(SCENARIOS), arguments.scale))
     if (busy := os.getloadavg()[1]) > 4 * (os.cpu_count() or 1):
         print(f"load {busy:.1f}: others used this machine, so only ratios of CPU and counts of writes mean anything")
