@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from anchorline import __version__
 from anchorline.errors import AnchorlineError
-from anchorline.shell.collector import rare_collections
+from anchorline.shell.start import prepare
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -66,7 +66,7 @@ def _operator(sub: Subparsers) -> None:
 
 
 def _run_operator(arguments: argparse.Namespace) -> int:
-    rare_collections()
+    prepare()
     from anchorline.shell.process import main as operator
 
     return operator(arguments)
@@ -81,7 +81,7 @@ def _webhook(sub: Subparsers) -> None:
 
 
 def _run_webhook(arguments: argparse.Namespace) -> int:
-    rare_collections()
+    prepare()
     from anchorline.shell.webhook.process import main as webhook
 
     return webhook(arguments)
