@@ -55,10 +55,11 @@ class Stage:
         counted = AuditLog(self.plane.audit_log).writes_by(OPERATOR, mark)
         return {f"{verb} {resource}": n for (verb, resource), n in counted.items() if resource != LEASES_RESOURCE}
 
-    def server_cpu(self) -> float:
-        """CPU seconds of kube-apiserver and etcd until now."""
+    def server_cpu(self, *programs: str) -> float:
+        """CPU seconds of kube-apiserver and etcd, or of one of them, until now."""
         folder = self.plane.directory
-        return sum(processes.cpu_seconds(processes.pid_of(name, folder)) for name in ("kube-apiserver", "etcd"))
+        chosen = programs or ("kube-apiserver", "etcd")
+        return sum(processes.cpu_seconds(processes.pid_of(name, folder)) for name in chosen)
 
     async def quiet(self) -> None:
         """Wait until the control plane has done what it has to do in the background, before anything is measured.
