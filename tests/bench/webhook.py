@@ -6,8 +6,10 @@ import json
 import multiprocessing
 import ssl
 import time
+from collections import defaultdict
 from ipaddress import ip_address
 from multiprocessing.connection import Connection
+from statistics import median
 from typing import Any
 
 import orjson
@@ -125,6 +127,7 @@ async def _load(port: int, *, seconds: float, connections: int, rate: float | No
     clients = [RawClient(port, body) for _ in range(connections)]
     await asyncio.gather(*(client.open() for client in clients))
     taken: list[float] = []
+    by_second: defaultdict[int, list[float]] = defaultdict(list)
     start = time.perf_counter()
 
     async def flood(client: RawClient) -> None:
@@ -138,6 +141,7 @@ async def _load(port: int, *, seconds: float, connections: int, rate: float | No
                 await asyncio.sleep(wait)
             await client.send()
             taken.append(time.perf_counter() - due)
+            by_second[int(due - start)].append(taken[-1])
 
     await asyncio.gather(*(paced(c, i) if rate else flood(c) for i, c in enumerate(clients)))
     elapsed = time.perf_counter() - start
@@ -147,13 +151,22 @@ async def _load(port: int, *, seconds: float, connections: int, rate: float | No
     return {
         "reviews_per_second": len(taken) / elapsed,
         "p50_ms": taken[len(taken) // 2] * 1000,
-        "p99_ms": taken[int(len(taken) * 0.99)] * 1000,
+        "p99_ms": _p99(taken) * 1000,
+        # A machine that stands still once, for reasons of its own, spoils one of these.
+        "p99_ms_of_a_second": median(map(_p99, by_second.values())) * 1000 if by_second else 0.0,
         "max_ms": taken[-1] * 1000,
     }
 
 
+def _p99(taken: list[float]) -> float:
+    return sorted(taken)[int(len(taken) * 0.99)]
+
+
 def measure(*, seconds: float = 5.0, connections: int = 16, rate: float = 1000.0) -> dict[str, float]:
-    """Reviews a second with `connections`, and p50 and p99 (ms) at `rate` a second; one server process."""
+    """Reviews a second with `connections`, and p50 and p99 (ms) at `rate` a second; one server process.
+
+    p99 is that of the whole time, and the median of those of its single seconds.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs,), daemon=True)
@@ -177,6 +190,7 @@ def measure(*, seconds: float = 5.0, connections: int = 16, rate: float = 1000.0
         "rate": rate,
         "p50_ms_at_rate": round(paced["p50_ms"], 3),
         "p99_ms_at_rate": round(paced["p99_ms"], 3),
+        "p99_ms_of_a_second_at_rate": round(paced["p99_ms_of_a_second"], 3),
         "server_cpu_us_per_review": round(cpu / total * 1e6, 1),
     }
 
