@@ -3,7 +3,6 @@
 import asyncio
 import statistics
 import time
-from dataclasses import replace
 
 from tests.bench import machine, processes, raw
 from tests.bench.figures import Sheet
@@ -33,7 +32,7 @@ def issued_again(obj: Object) -> bool:
 async def few(sheet: Sheet, count: int) -> float:
     """`count` Certificates that wait, a restart, and single ones; returns the milliseconds of each that waited."""
     async with staged() as stage:
-        sheet = replace(sheet, slow=await machine.slowness_of_server(sheet, stage))
+        sheet = await machine.judged_by_the_server(sheet, stage)
         new, _ = await _raw(stage, sheet, count)
         cost = await _waiting(stage, sheet, count, new, limits=(8.0 * count / 1000, 100.0))
         with stage.operator() as operator:
@@ -45,7 +44,7 @@ async def few(sheet: Sheet, count: int) -> float:
 async def many(sheet: Sheet, count: int, raws: int, cost_of_few: float | None) -> None:
     """`count` Certificates that wait, then all of them under a new root; the raw rate is that of `raws` pairs."""
     async with staged() as stage:
-        sheet = replace(sheet, slow=await machine.slowness_of_server(sheet, stage))
+        sheet = await machine.judged_by_the_server(sheet, stage)
         new, again = await _raw(stage, sheet, raws)
         cost = await _waiting(stage, sheet, count, new, limits=(0.0, 150.0))
         if cost_of_few is not None:

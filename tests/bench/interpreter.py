@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
 from pathlib import Path
 
 _CHOSEN = "ANCHORLINE_BENCH_PYTHON"
@@ -47,18 +46,18 @@ def seconds(python: str) -> float | None:
 def fastest() -> str:
     """This Python, or one that is faster by more than a tenth."""
     places = [*os.environ.get("PATH", "").split(os.pathsep), *os.defpath.split(os.pathsep)]
-    there = {shutil.which(name, path=place) for name in _NAMES for place in places if place} - {None}
-    timed = {path: taken for path in there if path is not None and (taken := seconds(path)) is not None}
+    there = {path for name in _NAMES for place in places if place and (path := shutil.which(name, path=place))}
+    timed = {path: taken for path in there if (taken := seconds(path)) is not None}
     ours = seconds(sys.executable)
     best = min(timed, key=lambda path: timed[path], default=sys.executable)
     return best if ours is not None and timed.get(best, ours) < _WORTH * ours else sys.executable
 
 
-def go_on_with_the_fastest(arguments: list[str], environment: Mapping[str, str] = os.environ) -> None:
+def go_on_with_the_fastest(arguments: list[str]) -> None:
     """Run `python -m tests.bench` again with the fastest Python; does not return when that is another one."""
-    if _CHOSEN in environment or (best := fastest()) == sys.executable:
+    if _CHOSEN in os.environ or (best := fastest()) == sys.executable:
         return
     library = sysconfig.get_path("stdlib")
     packages = os.pathsep.join(each for each in sys.path if Path(each).is_dir() and not each.startswith(library))
-    variables = {**environment, "PYTHONPATH": packages, _CHOSEN: best}
+    variables = {**os.environ, "PYTHONPATH": packages, _CHOSEN: best}
     os.execve(best, [best, "-s", "-m", "tests.bench", *arguments], variables)

@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -29,13 +30,14 @@ KEYS, CERTIFICATES = 56_500, 8_900
 PROCESSES = 2
 SECONDS = 0.5
 ROUNDS = 3
+# How often a process that is to be late wakes, and after how long each time.
 WAKES, WAKE_SECONDS = 3000, 0.001
 # CPU of kube-apiserver there for a new Secret of 3 kB, sent as protobuf, 50 at once; the median of three runs.
 SECRET_MS, SECRET_BYTES, SECRETS_A_RUN, AT_ONCE = 1.50, 3000, 500, 50
 
 
-def slowness(sheet: Sheet) -> float:
-    """How many times as long it takes here: the geometric mean of both."""
+def judged_by_cryptography(sheet: Sheet) -> Sheet:
+    """The sheet, with how many times as long it takes here: the geometric mean of both."""
     with ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn")) as pool:
         found = list(pool.map(_rates, range(PROCESSES)))
     keys, certificates = (sum(each) / PROCESSES for each in zip(*found, strict=True))
@@ -43,7 +45,7 @@ def slowness(sheet: Sheet) -> float:
     sheet.note("P-256 certificates, each of two processes", certificates, "/s")
     times = ((KEYS / keys) * (CERTIFICATES / certificates)) ** 0.5
     sheet.note("as slow as the machine of the limits, so many times", times, "x")
-    return float(times)
+    return replace(sheet, slow=float(times))
 
 
 def _rates(_: int) -> tuple[float, float]:
@@ -112,14 +114,14 @@ def _late(_: int) -> list[float]:
     return found
 
 
-async def slowness_of_server(sheet: Sheet, stage: Stage) -> float:
-    """How many times as much CPU the same write costs the same API server here."""
+async def judged_by_the_server(sheet: Sheet, stage: Stage) -> Sheet:
+    """The sheet, with how many times as much CPU the same write costs the same API server here."""
     (space,) = await stage.namespaces("plain", 1)
     costs = [await _secrets(stage, space, run) for run in range(ROUNDS)]
     times = statistics.median(costs) / SECRET_MS
     sheet.note("API server CPU for a plain Secret", statistics.median(costs), "ms")
-    sheet.note("of that of the machine of the limits, so many times", times, "x")
-    return times
+    sheet.note("as slow as the machine of the limits, so many times", times, "x")
+    return replace(sheet, slow=times)
 
 
 async def _secrets(stage: Stage, space: str, run: int) -> float:

@@ -2,7 +2,7 @@
 
 import time
 
-from tests.bench import processes, raw
+from tests.bench import machine, processes, raw
 from tests.bench.figures import Sheet
 from tests.bench.stage import AUTHORITY, Object, Sight, Stage, staged
 
@@ -34,6 +34,7 @@ async def spread_root(sheet: Sheet, count: int) -> None:
     The raw rate is that of replacing the same stores afterwards: a fresh control plane with fewer of them is faster.
     """
     async with staged() as stage:
+        sheet = await machine.judged_by_the_server(sheet, stage)
         await stage.authority()
         with stage.operator() as operator:
             async with Sight(stage.admin, CONFIG_MAPS, is_store, metadata_only=True) as sight:

@@ -15,10 +15,9 @@ def prepare() -> None:
 
 
 def _load_aiohttp() -> None:
-    """Import aiohttp while there are no roots of the system to be read, which takes a tenth of a second.
+    """Import aiohttp while the file of the system's roots seems empty: to read it takes as long as aiohttp's own code.
 
-    It reads them for a TLS context of connections that have none of their own. Ours have, and kopf's; should one ever
-    have none, it trusts nobody.
+    It reads them for a TLS context of connections that have none of their own. Ours have, and kopf's.
     """
     before = os.environ.get(_ROOTS)
     os.environ[_ROOTS] = os.devnull

@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from tests.support.certificates import a_root
 
 ASK = """
 import json, os, ssl, sys
@@ -21,9 +23,10 @@ print(json.dumps({"aiohttp": "aiohttp" in sys.modules, "same": dict(os.environ) 
 """
 
 
-@pytest.mark.parametrize("roots", [None, "/some/file.pem"])
-def test_aiohttp_is_loaded_without_the_roots_of_the_system(roots: str | None) -> None:
-    environment = {"PATH": "/usr/bin:/bin", **({"SSL_CERT_FILE": roots} if roots else {})}
+@pytest.mark.parametrize("named", [False, True])
+def test_aiohttp_is_loaded_without_the_roots_of_the_system(tmp_path: Path, *, named: bool) -> None:
+    (roots := tmp_path / "roots.pem").write_bytes(a_root().certificate.pem)
+    environment = {"PATH": "/usr/bin:/bin", **({"SSL_CERT_FILE": str(roots)} if named else {})}
     done = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, check=True)
     # One context asks for the roots, and gets none; whoever asks later finds the environment as it was.
     assert json.loads(done.stdout) == {"aiohttp": True, "same": True, "roots": [0]}
