@@ -1,4 +1,4 @@
-"""One HTTP session to the API server: TLS, tokens, time-outs, waiting out 429, the server's clock."""
+"""HTTP to the API server: TLS, tokens, time-outs, waiting out 429, the server's clock."""
 
 import asyncio
 import random
@@ -16,14 +16,15 @@ from yarl import URL
 from anchorline.errors import ClusterError
 from anchorline.kube.client_errors import TOO_MANY, UNAUTHORIZED
 from anchorline.kube.connection import Connection
+from anchorline.kube.http1 import Pool
 
 POOL: Final = 64
 # The API server closes idle connections after 90 s; ours must go first, or a write is lost on a closing one.
 _KEEP_ALIVE_SECONDS: Final = 75.0
-_CONNECT_SECONDS: Final = 10.0
 _PATIENCE_SECONDS: Final = 30.0
-_READS: Final = frozenset({"GET", "HEAD"})
+_READS: Final = frozenset({"GET"})
 _READ_TRIES: Final = 3
+_NOT_OPEN: Final = "the client is not open; use `async with Client(...)`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Transport:
         self.connection = connection
         self.timeout = timeout
         self._clock = clock
+        self._pool: Pool | None = None
         self._session: aiohttp.ClientSession | None = None
         self._date = ""
         self._server_epoch = 0.0
@@ -49,13 +51,23 @@ class Transport:
         self.clock_offset: float | None = None
 
     async def open(self) -> None:
-        """Make the session; no request is sent yet. Raises ClusterError when certificates cannot be read."""
-        context: ssl.SSLContext | bool = self.connection.ssl_context() or True
-        connector = aiohttp.TCPConnector(limit=POOL, ssl=context, keepalive_timeout=_KEEP_ALIVE_SECONDS)
+        """Make pool and session; no request is sent yet. Raises ClusterError when certificates cannot be read.
+
+        Requests go over our own pool, which takes a quarter of aiohttp's time; streams over aiohttp (ADR 8).
+        """
+        connection, context = self.connection, self.connection.ssl_context()
+        self._pool = Pool(
+            connection.server,
+            context,
+            tls_name=connection.tls_server_name,
+            agent=connection.user_agent,
+            most=POOL,
+            idle=_KEEP_ALIVE_SECONDS,
+        )
         self._session = aiohttp.ClientSession(
-            connector=connector,
+            connector=aiohttp.TCPConnector(limit=POOL, ssl=context or True, keepalive_timeout=_KEEP_ALIVE_SECONDS),
             timeout=aiohttp.ClientTimeout(total=None),
-            headers={"User-Agent": self.connection.user_agent},
+            headers={"User-Agent": connection.user_agent},
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept", "Content-Type"),
             read_bufsize=2**20,
@@ -63,6 +75,8 @@ class Transport:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._pool:
+            self._pool.close()
         if self._session:
             await self._session.close()
 
@@ -96,8 +110,8 @@ class Transport:
                     tries -= 1
                     try:
                         answer, wait = await self._once(method, target, headers, body)
-                    except (aiohttp.ClientError, OSError) as error:
-                        if not tries or isinstance(error, aiohttp.ClientSSLError):
+                    except OSError as error:
+                        if not tries or isinstance(error, ssl.SSLCertVerificationError):
                             raise
                         await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - jitter
                         continue
@@ -107,48 +121,44 @@ class Transport:
                     await asyncio.sleep(wait)
         except TimeoutError:
             raise self._silence(method, target, f"no answer within {seconds:g} s") from None
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             raise self._silence(method, target, str(error) or type(error).__name__) from error
 
     async def _once(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
     ) -> tuple[Answer, float]:
         """Send once; returns the answer and the seconds to wait if it is a 429."""
-        async with await self._request(method, target, headers, body) as response:
-            content = await response.read()
-            answer = Answer(response.status, response.headers.get("Content-Type", ""), content)
-            return answer, _retry_after(response.headers.get("Retry-After")) if response.status == TOO_MANY else 0.0
+        if self._pool is None:
+            raise RuntimeError(_NOT_OPEN)
+        if method in _READS:
+            headers = {**headers, "Accept-Encoding": "gzip"}
+        response = await self._pool.request(method, target, await self._authorized(headers), body)
+        self._look_at(response.status, response.header(b"date"))
+        answer = Answer(response.status, response.header(b"content-type"), response.body)
+        return answer, _retry_after(response.header(b"retry-after")) if response.status == TOO_MANY else 0.0
 
     async def stream(self, target: str, *, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """Open a GET whose body comes bit by bit; the caller closes it. Raises ClusterError without an answer."""
+        if self._session is None:
+            raise RuntimeError(_NOT_OPEN)
+        url = URL(self.connection.server + target, encoded=True)
+        name = self.connection.tls_server_name or None
         try:
             async with asyncio.timeout(self.timeout):
-                return await self._request("GET", target, headers, None)
+                authorized = await self._authorized(headers)
+                response = await self._session.get(url, headers=authorized, allow_redirects=False, server_hostname=name)
         except TimeoutError:
             raise self._silence("GET", target, f"no answer within {self.timeout:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
             raise self._silence("GET", target, str(error) or type(error).__name__) from error
-
-    async def _request(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
-    ) -> aiohttp.ClientResponse:
-        if self._session is None:
-            raise RuntimeError("the client is not open; use `async with Client(...)`")
-        connection = self.connection
-        if connection.token_is_stale:
-            await self._refresh_token()
-        if connection.token:
-            headers = {**headers, "Authorization": f"Bearer {connection.token}"}
-        url = URL(connection.server + target, encoded=True)
-        name = connection.tls_server_name or None
-        response = await self._session.request(
-            method, url, data=body, headers=headers, allow_redirects=False, server_hostname=name
-        )
-        if response.status == UNAUTHORIZED:
-            connection.forget_token()
-        if date := response.headers.get("Date"):
-            self._look_at(date)
+        self._look_at(response.status, response.headers.get("Date", ""))
         return response
+
+    async def _authorized(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        if self.connection.token_is_stale:
+            await self._refresh_token()
+        token = self.connection.token
+        return {**headers, "Authorization": f"Bearer {token}"} if token else headers
 
     async def _refresh_token(self) -> None:
         """Read a file here, but run an exec plugin in a thread: it may ask the network."""
@@ -157,9 +167,11 @@ class Transport:
         else:
             self.connection.refresh_token()
 
-    def _look_at(self, date: str) -> None:
-        """Note the server's clock; the header has whole seconds, so it is read once for each of them."""
-        if date == self._date:
+    def _look_at(self, status: int, date: str) -> None:
+        """Note a refused token, and the server's clock: its header has whole seconds and is read once for each."""
+        if status == UNAUTHORIZED:
+            self.connection.forget_token()
+        if date in ("", self._date):
             return
         try:
             epoch = parsedate_to_datetime(date).timestamp()
@@ -176,7 +188,7 @@ class Transport:
         )
 
 
-def _retry_after(header: str | None) -> float:
+def _retry_after(header: str) -> float:
     """Seconds of a Retry-After header (RFC 9110 10.2.3; the API server sends whole seconds), with jitter; 1 without."""
-    seconds = float(header) if header and header.isdigit() else 1.0
+    seconds = float(header) if header.isdigit() else 1.0
     return seconds + random.uniform(0, 0.2)  # noqa: S311 - jitter
