@@ -37,6 +37,7 @@ _BROKEN = (
     SignatureAlgorithmOID.RSA_WITH_SHA1,
     SignatureAlgorithmOID.ECDSA_WITH_SHA1,
 )
+Life = tuple[datetime, datetime]
 _ASKED_OF_LEAVES = ("fingerprint", "subject", "names", "authority_key_id", "not_before", "not_after")
 
 
@@ -45,19 +46,32 @@ class Certificate:
 
     def __init__(self, parsed: x509.Certificate) -> None:
         self._x509 = parsed
+        self._small = False
         # Whose signature it is known to carry: both are frozen, so what was true once stays true.
         self._signed_by: Certificate | None = None
 
     @classmethod
-    def wrap(cls, parsed: x509.Certificate, *, signed_by: "Certificate | None" = None, **known: object) -> Self:
+    def wrap(cls, parsed: x509.Certificate, *, signed_by: "Certificate | None" = None) -> Self:
         """Take a certificate of the `cryptography` library that is known to be sound, such as one just signed.
 
-        `signed_by` is the certificate of the key that it was signed with just now, where that is another's; `known`
-        are properties whose values were put into it and need not be read from it.
+        `signed_by` is the certificate of the key that it was signed with just now, where that is another's.
         """
         certificate = cls(parsed)
         certificate._signed_by = signed_by
-        vars(certificate).update(known)
+        return certificate
+
+    @classmethod
+    def signed_leaf(
+        cls, der: bytes, signed_by: "Certificate", *, subject: Subject, names: AlternativeNames, life: Life, key_id: str
+    ) -> Self:
+        """Take a leaf that was signed just now from what is known of it, and need not be read from it again.
+
+        `life` is from notBefore to notAfter, `key_id` that of its issuer in hex.
+        """
+        certificate = cls.wrap(x509.load_der_x509_certificate(der), signed_by=signed_by)
+        certificate._small = True
+        known = (hashlib.sha256(der).hexdigest(), subject, names, key_id, *life)
+        vars(certificate).update(zip(_ASKED_OF_LEAVES, known, strict=True))
         return certificate
 
     @classmethod
@@ -74,8 +88,10 @@ class Certificate:
 
     def kept(self) -> Self:
         """The same certificate, small: what is asked of a leaf is worked out, the library's own parts are let go."""
+        if self._small:
+            return self
         small = type(self)(x509.load_der_x509_certificate(self.der))
-        small._signed_by = self._signed_by
+        small._signed_by, small._small = self._signed_by, True
         for name in _ASKED_OF_LEAVES:
             vars(small)[name] = getattr(self, name)
         return small

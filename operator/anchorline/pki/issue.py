@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from anchorline.errors import CorruptMaterial, InvalidSpec, Reason
+from anchorline.pki import to_be_signed
 from anchorline.pki.certificate import Certificate
 from anchorline.pki.constraints import dns_violation, identities
-from anchorline.pki.keys import KeySpec, PrivateKey, PublicKey, SigningKey, load_public_key
+from anchorline.pki.keys import KeyAlgorithm, KeySpec, PrivateKey, PublicKey, load_public_key
+from anchorline.pki.names import Subject
 from anchorline.pki.profiles import IntermediateProfile, LeafProfile, RootProfile
 from anchorline.pki.usages import AUTHORITY_KEY_USAGE, extended_key_usage, key_usage
 
@@ -29,6 +31,8 @@ class Issuer:
     key: PrivateKey
     name: x509.Name = field(init=False, repr=False, compare=False)
     authority_key_identifier: x509.AuthorityKeyIdentifier = field(init=False, repr=False, compare=False)
+    encoded_name: bytes = field(init=False, repr=False, compare=False)
+    encoded_key_identifier: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         certificate = self.certificate
@@ -39,8 +43,16 @@ class Issuer:
         if not (certificate.is_ca and certificate.can_sign_certificates):
             # RFC 5280 4.2.1.9 and 4.2.1.3: cA and keyCertSign, both.
             raise InvalidSpec(f"{certificate.subject_text} may not sign certificates", reason=Reason.NOT_A_CA)
-        object.__setattr__(self, "name", certificate.parsed.subject)
-        object.__setattr__(self, "authority_key_identifier", _authority_key_identifier(certificate))
+        name, key_identifier = certificate.parsed.subject, _authority_key_identifier(certificate)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "authority_key_identifier", key_identifier)
+        object.__setattr__(self, "encoded_name", name.public_bytes())
+        object.__setattr__(self, "encoded_key_identifier", to_be_signed.extension(key_identifier, critical=False))
+
+    @property
+    def key_id(self) -> str:
+        """The key identifier that is put into what it signs, in hex."""
+        return (self.authority_key_identifier.key_identifier or b"").hex()
 
 
 def serial_from(random_bytes: bytes) -> int:
@@ -80,21 +92,50 @@ def sign_leaf(profile: LeafProfile, public_key_der: bytes, issuer: Issuer, *, se
     """Sign a leaf; raises InvalidSpec when it would outlive its issuer (P3) or have a name the issuer may not give."""
     _check_within(profile.not_before, profile.not_after, issuer.certificate)
     _check_names(profile, issuer.certificate)
-    subject, public_key = profile.subject.to_x509(), load_public_key(public_key_der)
-    algorithm = KeySpec.of_public_key(public_key).algorithm
-    builder = (
-        _below(issuer, subject, public_key, serial, profile.not_before, profile.not_after)
-        .add_extension(_NOT_A_CA, critical=True)
-        .add_extension(key_usage(profile.usages, algorithm), critical=True)
+    public_key = load_public_key(public_key_der)
+    der = to_be_signed.signed(
+        issuer.key.signing_key,
+        serial=_checked_serial(serial),
+        issuer=issuer.encoded_name,
+        not_before=profile.not_before,
+        not_after=profile.not_after,
+        subject=_encoded_subject(profile.subject),
+        public_key=public_key_der,
+        extensions=_leaf_extensions(profile, public_key, issuer),
     )
-    if (purposes := extended_key_usage(profile.usages)) is not None:
-        builder = builder.add_extension(purposes, critical=False)
-    if profile.names:
-        # RFC 5280 4.2.1.6: critical when the subject is empty, and only then.
-        builder = builder.add_extension(profile.names.to_x509(), critical=not profile.subject)
-    above = (issuer.authority_key_identifier.key_identifier or b"").hex()
-    known = {"subject": profile.subject, "names": profile.names, "authority_key_id": above}
-    return _sign(builder, issuer.key, issuer.certificate, **known)
+    return Certificate.signed_leaf(
+        der,
+        issuer.certificate,
+        subject=profile.subject,
+        names=profile.names,
+        life=(profile.not_before, profile.not_after),
+        key_id=issuer.key_id,
+    )
+
+
+def _leaf_extensions(profile: LeafProfile, public_key: PublicKey, issuer: Issuer) -> tuple[bytes, ...]:
+    algorithm = KeySpec.of_public_key(public_key).algorithm
+    key_id = to_be_signed.extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+    common = (key_id, issuer.encoded_key_identifier, *_usage_extensions(profile.usages, algorithm))
+    if not profile.names:
+        return common
+    # RFC 5280 4.2.1.6: critical when the subject is empty, and only then.
+    return (*common, to_be_signed.extension(profile.names.to_x509(), critical=not profile.subject))
+
+
+@lru_cache(maxsize=256)
+def _usage_extensions(usages: tuple[str, ...], algorithm: KeyAlgorithm) -> tuple[bytes, ...]:
+    common = (
+        to_be_signed.extension(_NOT_A_CA, critical=True),
+        to_be_signed.extension(key_usage(usages, algorithm), critical=True),
+    )
+    purposes = extended_key_usage(usages)
+    return common if purposes is None else (*common, to_be_signed.extension(purposes, critical=False))
+
+
+@lru_cache(maxsize=256)
+def _encoded_subject(subject: Subject) -> bytes:
+    return subject.to_x509().public_bytes()
 
 
 def cross_sign(
@@ -138,26 +179,11 @@ def _with_authority_extensions(builder: x509.CertificateBuilder, *, path_length:
     return builder.add_extension(constraints, critical=True).add_extension(AUTHORITY_KEY_USAGE, critical=True)
 
 
-def _sign(
-    builder: x509.CertificateBuilder, key: PrivateKey, issuer: Certificate | None = None, **known: object
-) -> Certificate:
+def _sign(builder: x509.CertificateBuilder, key: PrivateKey, issuer: Certificate | None = None) -> Certificate:
     raw = key.signing_key
     deterministic = True if isinstance(raw, ec.EllipticCurvePrivateKey) else None
-    signed = builder.sign(raw, _signing_hash(raw), ecdsa_deterministic=deterministic)
-    return Certificate.wrap(signed, signed_by=issuer, **known)
-
-
-def _signing_hash(key: SigningKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        return None
-    size = key.curve.key_size if isinstance(key, ec.EllipticCurvePrivateKey) else 0
-    match size:
-        case 384:
-            return hashes.SHA384()
-        case 521:
-            return hashes.SHA512()
-        case _:
-            return hashes.SHA256()
+    signed = builder.sign(raw, to_be_signed.signing_hash(raw), ecdsa_deterministic=deterministic)
+    return Certificate.wrap(signed, signed_by=issuer)
 
 
 def _authority_key_identifier(certificate: Certificate) -> x509.AuthorityKeyIdentifier:

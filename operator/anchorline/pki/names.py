@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from ipaddress import ip_address
 from typing import Self
 
@@ -95,6 +95,7 @@ class AlternativeNames:
     ips: tuple[str, ...] = ()
     uris: tuple[str, ...] = ()
     emails: tuple[str, ...] = ()
+    _canonical: bool = field(default=False, init=False, repr=False, compare=False)
 
     @classmethod
     def parse(
@@ -106,15 +107,19 @@ class AlternativeNames:
         emails: Iterable[str] = (),
     ) -> Self:
         """Make names canonical and drop repeated ones; raises InvalidSpec with the bad value and the rule."""
-        return cls(
+        names = cls(
             dns=_each(name_syntax.dns_name, dns),
             ips=_each(name_syntax.ip_text, ips),
             uris=_each(name_syntax.uri, uris),
             emails=_each(name_syntax.email, emails),
         )
+        object.__setattr__(names, "_canonical", True)
+        return names
 
     def canonical(self) -> "AlternativeNames":
         """The same names as `parse` would write them; raises InvalidSpec like it."""
+        if self._canonical:
+            return self
         return AlternativeNames.parse(dns=self.dns, ips=self.ips, uris=self.uris, emails=self.emails)
 
     def to_x509(self) -> x509.SubjectAlternativeName:

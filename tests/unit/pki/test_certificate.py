@@ -34,6 +34,17 @@ def test_its_parts_are_read() -> None:
     assert LEAF.pem.endswith(b"-----END CERTIFICATE-----\n")
 
 
+def test_what_is_kept_of_a_leaf_is_small_and_knows_what_is_asked_of_leaves() -> None:
+    read = pki.Certificate.from_der(LEAF.der)
+    small = read.kept()
+    assert small is not read
+    assert (small, small.names, small.subject, small.not_after) == (LEAF, LEAF.names, LEAF.subject, LEAF.not_after)
+    # What is small already, as one that was signed just now, is not made once more.
+    assert small.kept() is small
+    signed = a_chain().leaf
+    assert signed.kept() is signed
+
+
 def test_it_is_equal_by_its_der() -> None:
     again = pki.Certificate.from_der(LEAF.der)
     assert again == LEAF
