@@ -7,9 +7,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import certifi
+from cryptography import x509
 from cryptography.utils import CryptographyDeprecationWarning
 
-from anchorline.pki import decode_certificates, encode_certificates
+from anchorline.pki import Certificate, encode_certificates
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ def public_roots() -> PublicRoots:
     with warnings.catch_warnings():
         # One of them has serial number 0; it is public, trusted everywhere, and not ours to judge.
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-        roots = tuple(dict.fromkeys(decode_certificates(Path(certifi.where()).read_bytes())))
+        parsed = x509.load_pem_x509_certificates(Path(certifi.where()).read_bytes())
+    roots = tuple(dict.fromkeys(map(Certificate.wrap, parsed)))
     pem = encode_certificates(roots)
     return PublicRoots(pem, sha256(pem).hexdigest(), f"certifi {certifi.__version__}, {len(roots)} roots")

