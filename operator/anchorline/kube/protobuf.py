@@ -7,6 +7,7 @@ The layout is a magic `k8s\0` and then runtime.Unknown{1 typeMeta{1 apiVersion, 
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 CONTENT_TYPE: Final = "application/vnd.kubernetes.protobuf"
@@ -58,8 +59,8 @@ def _config_map(obj: Mapping[str, Any]) -> bytes:
 def _metadata(metadata: Mapping[str, Any]) -> bytes:
     _refuse_unknown("metadata", {key for key in metadata.keys() - _META_FIELDS if metadata[key]})
     parts = [_text(number, metadata.get(name)) for number, name in _TEXT_META]
-    for number, name in ((11, "labels"), (12, "annotations")):
-        parts.append(_map(number, ((key, value.encode()) for key, value in (metadata.get(name) or {}).items())))
+    parts += [_label(key, value) for key, value in (metadata.get("labels") or {}).items()]
+    parts.append(_map(12, ((key, value.encode()) for key, value in (metadata.get("annotations") or {}).items())))
     parts.extend(_field(13, _owner(owner)) for owner in metadata.get("ownerReferences") or ())
     return b"".join(parts)
 
@@ -94,6 +95,12 @@ def _text(number: int, value: str | None) -> bytes:
 
 def _flag(number: int, value: bool | None) -> bytes:
     return b"" if value is None else _varint(number << 3) + (b"\x01" if value else b"\x00")
+
+
+@lru_cache(maxsize=1024)
+def _label(key: str, value: str) -> bytes:
+    """One label, as thousands of objects have it; they are short (63 characters)."""
+    return _map(11, ((key, value.encode()),))
 
 
 def _map(number: int, entries: Iterable[tuple[str, bytes]]) -> bytes:

@@ -6,6 +6,7 @@ from hashlib import sha256
 from anchorline.api.certificate import Certificate as CertificateResource
 from anchorline.api.privateca import PrivateCASpec
 from anchorline.pki import Certificate, renewal_time
+from anchorline.plan.remembered import by_identity
 from anchorline.plan.world import Authority, CertificateSeen, Issued
 
 # An intermediate that is not there so long after its time may have to wait for a person.
@@ -43,6 +44,7 @@ def _ends_with_signer(seen: CertificateSeen, leaf: Certificate) -> bool:
     return signer is not None and leaf.not_after >= signer.ends
 
 
+@by_identity(8)
 def _share_of_life(seen: CertificateSeen, leaf: Certificate) -> datetime:
     """The life is counted from when it was issued, not from its backdated notBefore.
 
