@@ -102,37 +102,40 @@ class Transport:
         whether it was done is for the caller to find out. Raises ClusterError (status 0) when there is no answer.
         """
         seconds = within or self.timeout
+        deadline = asyncio.get_running_loop().time() + seconds
         give_up = time.monotonic() + min(seconds, _PATIENCE_SECONDS)
         tries = _READ_TRIES if method in _READS else 1
         try:
-            async with asyncio.timeout(seconds):
-                while True:
-                    tries -= 1
-                    try:
-                        answer, wait = await self._once(method, target, headers, body)
-                    except OSError as error:
-                        if not tries or isinstance(error, ssl.SSLCertVerificationError):
-                            raise
-                        await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - jitter
-                        continue
-                    if answer.status != TOO_MANY or time.monotonic() + wait > give_up:
-                        return answer
-                    tries += 1
-                    await asyncio.sleep(wait)
+            while True:
+                tries -= 1
+                try:
+                    answer, wait = await self._once(method, target, headers, body, deadline)
+                except OSError as error:
+                    if not tries or isinstance(error, TimeoutError | ssl.SSLCertVerificationError):
+                        raise
+                    await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - jitter
+                    continue
+                if answer.status != TOO_MANY or time.monotonic() + wait > give_up:
+                    return answer
+                tries += 1
+                await asyncio.sleep(wait)
         except TimeoutError:
             raise self._silence(method, target, f"no answer within {seconds:g} s") from None
         except OSError as error:
             raise self._silence(method, target, str(error) or type(error).__name__) from error
 
     async def _once(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, deadline: float
     ) -> tuple[Answer, float]:
         """Send once; returns the answer and the seconds to wait if it is a 429."""
         if self._pool is None:
             raise RuntimeError(_NOT_OPEN)
         if method in _READS:
             headers = {**headers, "Accept-Encoding": "gzip"}
-        response = await self._pool.request(method, target, await self._authorized(headers), body)
+        if self.connection.token_is_stale:
+            async with asyncio.timeout_at(deadline):
+                await self._refresh_token()
+        response = await self._pool.request(method, target, self._authorized(headers), body, deadline=deadline)
         self._look_at(response.status, response.header(b"date"))
         answer = Answer(response.status, response.header(b"content-type"), response.body)
         return answer, _retry_after(response.header(b"retry-after")) if response.status == TOO_MANY else 0.0
@@ -145,8 +148,11 @@ class Transport:
         name = self.connection.tls_server_name or None
         try:
             async with asyncio.timeout(self.timeout):
-                authorized = await self._authorized(headers)
-                response = await self._session.get(url, headers=authorized, allow_redirects=False, server_hostname=name)
+                if self.connection.token_is_stale:
+                    await self._refresh_token()
+                response = await self._session.get(
+                    url, headers=self._authorized(headers), allow_redirects=False, server_hostname=name
+                )
         except TimeoutError:
             raise self._silence("GET", target, f"no answer within {self.timeout:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -154,9 +160,7 @@ class Transport:
         self._look_at(response.status, response.headers.get("Date", ""))
         return response
 
-    async def _authorized(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        if self.connection.token_is_stale:
-            await self._refresh_token()
+    def _authorized(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         token = self.connection.token
         return {**headers, "Authorization": f"Bearer {token}"} if token else headers
 

@@ -58,21 +58,33 @@ class Pool:
         for each in tuple(self._open):
             each.abort()
 
-    async def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Response:
+    async def request(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, *, deadline: float
+    ) -> Response:
         """Send one request and read the response; who is cancelled meanwhile loses the connection, too.
 
-        Raises OSError (ssl.SSLError, ConnectionError) when there is no whole response, ValueError for a header with a
-        line break.
+        `deadline` is a time of the loop's clock. Raises OSError when there is no whole response (ssl.SSLError,
+        ConnectionError), or none by then (TimeoutError), and ValueError for a header with a line break.
         """
         request = self._head(method, target, headers, body) + (body or b"")
-        async with self._turns:
-            connection = self._kept() or await self._connect()
-            response = await connection.exchange(request)
-            if connection.usable:
-                self._idle.append(connection)
-            else:
-                connection.abort()
-            return response
+        await self._turn(deadline)
+        try:
+            connection = self._kept() or await self._connect(deadline)
+            response = await connection.exchange(request, deadline)
+        finally:
+            self._turns.release()
+        if connection.usable:
+            self._idle.append(connection)
+        else:
+            connection.abort()
+        return response
+
+    async def _turn(self, deadline: float) -> None:
+        if self._turns.locked():
+            async with asyncio.timeout_at(deadline):
+                await self._turns.acquire()
+        else:
+            await self._turns.acquire()
 
     def _head(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         lines = [f"{method} {self._path}{target} HTTP/1.1", *self._always]
@@ -94,11 +106,12 @@ class Pool:
             connection.abort()
         return None
 
-    async def _connect(self) -> "_Exchange":
+    async def _connect(self, deadline: float) -> "_Exchange":
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(
-            lambda: _Exchange(self._open), self._host, self._port, ssl=self._tls, server_hostname=self._tls_name
-        )
+        async with asyncio.timeout_at(deadline):
+            _, connection = await loop.create_connection(
+                lambda: _Exchange(self._open), self._host, self._port, ssl=self._tls, server_hostname=self._tls_name
+            )
         return connection
 
 
@@ -115,10 +128,13 @@ class _Exchange(asyncio.Protocol):
         self.usable = False
         self.since = 0.0
 
-    async def exchange(self, request: bytes) -> Response:
+    async def exchange(self, request: bytes, deadline: float) -> Response:
         """Send the bytes of a request and wait for its response. Raises OSError."""
-        self._answer = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._answer = loop.create_future()
         self._until_closed = False
+        # A timer costs a tenth of asyncio.timeout, which must be able to cancel anything.
+        timer = loop.call_at(deadline, self._fail, TimeoutError("there was no answer in time"))
         self._transport.write(request)
         try:
             return await self._answer
@@ -126,6 +142,7 @@ class _Exchange(asyncio.Protocol):
             self.abort()
             raise
         finally:
+            timer.cancel()
             self._answer = None
 
     def abort(self) -> None:

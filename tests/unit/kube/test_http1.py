@@ -86,8 +86,13 @@ def play(story: Story, *answers: bytes | None, close_after: bool = False, most: 
     return asyncio.run(whole())
 
 
+def soon(seconds: float = 10.0) -> float:
+    """A deadline."""
+    return asyncio.get_running_loop().time() + seconds
+
+
 async def get(pool: Pool, target: str = "/x") -> Response:
-    return await pool.request("GET", target, {"Accept": "*/*"}, None)
+    return await pool.request("GET", target, {"Accept": "*/*"}, None, deadline=soon())
 
 
 def ask(*answers: bytes | None, close_after: bool = False) -> Response:
@@ -103,8 +108,8 @@ def ask(*answers: bytes | None, close_after: bool = False) -> Response:
 
 def test_what_is_sent() -> None:
     async def story(pool: Pool, script: Script) -> None:
-        await pool.request("POST", "/api?x=1", {"Accept": "a/b", "Content-Type": "c/d"}, b"body")
-        await pool.request("DELETE", "/api", {}, b"")
+        await pool.request("POST", "/api?x=1", {"Accept": "a/b", "Content-Type": "c/d"}, b"body", deadline=soon())
+        await pool.request("DELETE", "/api", {}, b"", deadline=soon())
         assert script.connections == 1
 
     script = play(story, OK, OK)
@@ -137,7 +142,7 @@ def test_where_it_connects(server: str, host: str, port: int, authority: str) ->
 def test_a_header_that_would_be_two_is_not_sent(value: str) -> None:
     async def story(pool: Pool, script: Script) -> None:
         with pytest.raises(ValueError, match=r"line break|ascii"):
-            await pool.request("GET", "/", {"Authorization": value}, None)
+            await pool.request("GET", "/", {"Authorization": value}, None, deadline=soon())
         with pytest.raises(ValueError, match=r"line break|ascii"):
             await get(pool, f"/{value}")
         assert script.connections == 0
@@ -265,6 +270,31 @@ def test_who_gives_up_waiting_takes_the_connection_along() -> None:
         assert (await get(pool)).body == b"hi"
 
     play(story, b"", OK)
+
+
+def test_an_answer_that_does_not_come_in_time_is_an_error() -> None:
+    async def story(pool: Pool, script: Script) -> None:
+        with pytest.raises(TimeoutError, match="no answer in time"):
+            await pool.request("GET", "/x", {}, None, deadline=soon(0.05))
+        await script.closes(1)
+        assert (await get(pool)).body == b"hi"
+
+    play(story, b"", OK)
+
+
+def test_who_waits_for_a_turn_waits_no_longer_than_its_deadline() -> None:
+    async def story(pool: Pool, script: Script) -> None:
+        waiting = asyncio.create_task(get(pool))
+        await asyncio.sleep(0)
+        with pytest.raises(TimeoutError):
+            await pool.request("GET", "/x", {}, None, deadline=soon(0.05))
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert (await get(pool)).body == b"hi"
+        assert len(script.heads) <= 2
+
+    play(story, b"", OK, most=1)
 
 
 def test_no_more_connections_than_allowed() -> None:
