@@ -53,7 +53,7 @@ class Transport:
     async def open(self) -> None:
         """Make pool and session; no request is sent yet. Raises ClusterError when certificates cannot be read.
 
-        Requests go over our own pool, which takes a quarter of aiohttp's time; streams over aiohttp (ADR 8).
+        Requests go over our own pool, which takes a third of aiohttp's time; streams over aiohttp (ADR 8).
         """
         connection, context = self.connection, self.connection.ssl_context()
         self._pool = Pool(

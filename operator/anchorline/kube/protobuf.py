@@ -28,6 +28,9 @@ _OBJECT_FIELDS: Final = {
 }
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SMALL: Final = tuple(bytes((number,)) for number in range(0x80))
+# A name of 63 with a prefix of 253 characters, a slash, and a value of 63: what is longer is refused and not kept here.
+_LONGEST_LABEL: Final = 380
+_KEY, _VALUE = _SMALL[1 << 3 | _BYTES], _SMALL[2 << 3 | _BYTES]
 
 
 def encode(obj: Mapping[str, Any]) -> bytes:
@@ -59,7 +62,10 @@ def _config_map(obj: Mapping[str, Any]) -> bytes:
 def _metadata(metadata: Mapping[str, Any]) -> bytes:
     _refuse_unknown("metadata", {key for key in metadata.keys() - _META_FIELDS if metadata[key]})
     parts = [_text(number, metadata.get(name)) for number, name in _TEXT_META]
-    parts += [_label(key, value) for key, value in (metadata.get("labels") or {}).items()]
+    parts += [
+        _label(key, value) if len(key) + len(value) <= _LONGEST_LABEL else _map(11, ((key, value.encode()),))
+        for key, value in (metadata.get("labels") or {}).items()
+    ]
     parts.append(_map(12, ((key, value.encode()) for key, value in (metadata.get("annotations") or {}).items())))
     parts.extend(_field(13, _owner(owner)) for owner in metadata.get("ownerReferences") or ())
     return b"".join(parts)
@@ -84,9 +90,12 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
+# The same lengths come again and again.
+_size = lru_cache(maxsize=4096)(_varint)
+
+
 def _field(number: int, value: bytes) -> bytes:
-    size = len(value)
-    return _SMALL[number << 3 | _BYTES] + (_SMALL[size] if size <= 0x7F else _varint(size)) + value
+    return _SMALL[number << 3 | _BYTES] + _size(len(value)) + value
 
 
 def _text(number: int, value: str | None) -> bytes:
@@ -99,12 +108,18 @@ def _flag(number: int, value: bool | None) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _label(key: str, value: str) -> bytes:
-    """One label, as thousands of objects have it; they are short (63 characters)."""
+    """One label, as thousands of objects have it."""
     return _map(11, ((key, value.encode()),))
 
 
 def _map(number: int, entries: Iterable[tuple[str, bytes]]) -> bytes:
-    return b"".join(_field(number, _field(1, key.encode()) + _field(2, value)) for key, value in entries)
+    """Fields 1 and 2 of an entry are its key and value; written out, since most of an object is entries."""
+    parts: list[bytes] = []
+    for key, value in entries:
+        name = key.encode()
+        entry = b"".join((_KEY, _size(len(name)), name, _VALUE, _size(len(value)), value))
+        parts += (_SMALL[number << 3 | _BYTES], _size(len(entry)), entry)
+    return b"".join(parts)
 
 
 def decode_metadata(answer: bytes) -> dict[str, Any]:
@@ -114,8 +129,12 @@ def decode_metadata(answer: bytes) -> dict[str, Any]:
     """
     kind, api_version, raw = _envelope(answer)
     metadata = next((value for number, value in _fields(raw) if number == 1), b"")
-    names = dict(_TEXT_META)
-    meta = {names[number]: value.decode() for number, value in _fields(metadata) if number in names}
+    names, meta = dict(_TEXT_META), {}
+    for number, value in _fields(metadata):
+        if number in names:
+            meta[names.pop(number)] = value.decode()
+            if not names:
+                break  # the long ones come later, labels and managed fields
     return {"apiVersion": api_version, "kind": kind, "metadata": meta}
 
 
