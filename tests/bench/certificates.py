@@ -80,6 +80,8 @@ async def _waiting(stage: Stage, sheet: Sheet, count: int, rate: Rate, *, limits
         await stage.quiet()
         mark, server = stage.mark(), stage.server_cpu()
         with stage.operator() as operator:
+            await sight.reach(1, operator)
+            start = processes.cpu_seconds(operator.pid)
             await sight.reach(count, operator)
             cpu, rss = processes.cpu_seconds(operator.pid), processes.memory(operator.pid)
             most, began = processes.memory(operator.pid, "VmHWM"), operator.began
@@ -90,6 +92,8 @@ async def _waiting(stage: Stage, sheet: Sheet, count: int, rate: Rate, *, limits
     sheet.note("API server and etcd CPU, against the raw one", server / count * 1000 / rate.server_ms, "x")
     sheet.note("operator CPU, against the servers'", cpu / server, "x")
     sheet.most("operator CPU for each", cpu / count * 1000, 3.0, "ms")
+    sheet.note("operator CPU until the first is Ready", start * 1000, "ms")
+    sheet.note("operator CPU for each after that", (cpu - start) / (count - 1) * 1000, "ms")
     sheet.most("RSS", rss, limits[1], "MB")
     sheet.note("RSS, most", most, "MB")
     _writes(sheet, stage.writes(mark), count, 2.0)
