@@ -131,7 +131,12 @@ def a_leaf_secret(
     shape = SecretShape(
         labels=tuple(labels.items()), annotations=(), owner=None, tail=tail, trust=roots or pki.TrustBundle()
     )
-    return objects.leaf(namespace, name, shape, leaf, key.to_pem())
+    return as_json(objects.leaf(namespace, name, shape, leaf, key.to_pem()))
+
+
+def as_json(secret: Object) -> Object:
+    """A Secret that is written as protobuf, as the API server gives it back: its data in base64."""
+    return {**secret, "data": objects.encoded(**secret["data"])}
 
 
 def edited(obj: Object, *path: str, to: Any) -> Object:

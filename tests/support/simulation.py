@@ -11,7 +11,7 @@ from typing import Any, Self, assert_never
 
 from tests.support import certificates
 from tests.support.apiserver import Object, Refused
-from tests.support.builders import OPERATOR_NAMESPACE
+from tests.support.builders import OPERATOR_NAMESPACE, as_json
 from tests.support.observed import Cluster, public_roots
 
 from anchorline import pki
@@ -249,7 +249,8 @@ class World(Cluster):
         key = views.key_pair(self.api.get(todo.target))[1] if todo.reuse_key else self.new_key(todo.key)
         leaf = pki.sign_leaf(todo.profile, key.public_key_der, self.issuer(todo.signer_secret), serial=self.serial())
         pem = key.to_pem(pki.KeyEncoding(str(todo.encoding)))
-        self._write_leaf(objects.leaf(todo.target.namespace, todo.target.name, todo.shape, leaf, pem), todo.replaces)
+        new = objects.leaf(todo.target.namespace, todo.target.name, todo.shape, leaf, pem)
+        self._write(as_json(new), todo.replaces)
 
     def _rewrite(self, todo: actions.RewriteLeaf) -> None:
         old = self.api.get(todo.target)
@@ -257,15 +258,15 @@ class World(Cluster):
         pem = views.data(old, naming.TLS_KEY)
         shape = replace(todo.shape, tail=chain[1:]) if todo.keep_chain else todo.shape
         new = objects.leaf(todo.target.namespace, todo.target.name, shape, chain[0], pem)
-        self._write_leaf(new, todo.replaces)
+        self._write(as_json(new), todo.replaces)
 
-    def _write_leaf(self, obj: Object, replaces: str) -> None:
+    def _write(self, obj: Object, replaces: str) -> None:
         obj["metadata"]["resourceVersion"] = replaces
         self.api.replace(obj) if replaces else self.api.create(obj, self.now)
 
     def _put_store(self, todo: actions.PutTrustStore) -> None:
         obj = objects.trust_store(todo.namespace, todo.private, public_roots() if todo.public else None, todo.formats)
-        self._write_leaf(obj, todo.replaces)
+        self._write(obj, todo.replaces)
 
     def _label(self, todo: actions.LabelNamespace) -> None:
         def change(obj: Object) -> None:

@@ -125,7 +125,10 @@ def intermediate(namespace: str, todo: CreateIntermediate, certificate: Certific
 
 
 def leaf(namespace: str, name: str, shape: SecretShape, certificate: Certificate, key_pem: bytes) -> Object:
-    """A leaf with its key, chain and trust: everything in one object, so that they always match."""
+    """A leaf with its key, chain and trust: everything in one object, so that they always match.
+
+    Its data are bytes as they are, not base64: it is written as protobuf.
+    """
     metadata: Object = {
         "name": name,
         "namespace": namespace,
@@ -141,14 +144,18 @@ def leaf(namespace: str, name: str, shape: SecretShape, certificate: Certificate
         "kind": "Secret",
         "metadata": metadata,
         "type": "kubernetes.io/tls",
-        "data": encoded(
-            **{
-                naming.TLS_CERT: encode_certificates((certificate, *shape.tail)),
-                naming.TLS_KEY: key_pem,
-                naming.CA_CERT: shape.trust.pem,
-            }
-        ),
+        "data": {
+            naming.TLS_CERT: certificate.pem + _served_above(shape.tail),
+            naming.TLS_KEY: key_pem,
+            naming.CA_CERT: shape.trust.pem,
+        },
     }
+
+
+@lru_cache(maxsize=64)
+def _served_above(tail: tuple[Certificate, ...]) -> bytes:
+    """What is served above a leaf: the same for all of an issuer."""
+    return encode_certificates(tail)
 
 
 def trust_store(

@@ -34,7 +34,7 @@ _KEY, _VALUE = _SMALL[1 << 3 | _BYTES], _SMALL[2 << 3 | _BYTES]
 
 
 def encode(obj: Mapping[str, Any]) -> bytes:
-    """Encode a Secret or ConfigMap given as its JSON object.
+    """Encode a Secret or ConfigMap given as its JSON object, or a Secret with its data as bytes.
 
     Raises ValueError for another kind, or for a field that this writer does not know: leaving it out would delete it.
     """
@@ -48,9 +48,13 @@ def encode(obj: Mapping[str, Any]) -> bytes:
 
 
 def _secret(obj: Mapping[str, Any]) -> bytes:
-    data = ((key, base64.b64decode(value)) for key, value in (obj.get("data") or {}).items())
+    data = ((key, _bytes_of(value)) for key, value in (obj.get("data") or {}).items())
     plain = ((key, value.encode()) for key, value in (obj.get("stringData") or {}).items())
     return b"".join((_map(2, data), _text(3, obj.get("type")), _map(4, plain), _flag(5, obj.get("immutable"))))
+
+
+def _bytes_of(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else base64.b64decode(value)
 
 
 def _config_map(obj: Mapping[str, Any]) -> bytes:

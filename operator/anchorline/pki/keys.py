@@ -89,12 +89,12 @@ class PrivateKey:
     `to_pem` and `signing_key` are the only ways out, so that they can be counted. Equal when the public keys are.
     """
 
-    __slots__ = ("_fingerprint", "_key", "_spki")
+    __slots__ = ("_key", "_spec", "_spki")
 
     def __init__(self, key: SigningKey) -> None:
         self._key = key
-        self._spki = public_key_der(key.public_key())
-        self._fingerprint = hashlib.sha256(self._spki).hexdigest()
+        public_key = key.public_key()
+        self._spki, self._spec = public_key_der(public_key), KeySpec.of_public_key(public_key)
 
     @classmethod
     def wrap(cls, raw: object) -> Self:
@@ -136,12 +136,12 @@ class PrivateKey:
     @property
     def spec(self) -> KeySpec:
         """Algorithm and size."""
-        return KeySpec.of_public_key(self._key.public_key())
+        return self._spec
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the SubjectPublicKeyInfo in lower-case hex."""
-        return self._fingerprint
+        return hashlib.sha256(self._spki).hexdigest()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PrivateKey) and self._spki == other._spki
@@ -150,7 +150,7 @@ class PrivateKey:
         return hash(self._spki)
 
     def __repr__(self) -> str:
-        return f"PrivateKey(algorithm='{self.spec}', fingerprint='{self._fingerprint[:16]}')"
+        return f"PrivateKey(algorithm='{self.spec}', fingerprint='{self.fingerprint[:16]}')"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a private key is not pickled or copied")

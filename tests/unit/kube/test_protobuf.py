@@ -81,6 +81,8 @@ def test_a_secret_reads_back_as_it_was(
     obj = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": b64(data), "type": kind}
     raw, meta = opened(protobuf.encode(obj | ({} if immutable is None else {"immutable": immutable})))
     assert entries(raw, 2) == data
+    # Data that are bytes as they are give the same object.
+    assert opened(protobuf.encode(obj | {"data": data}))[0].get(2) == raw.get(2)
     assert text(raw, 3) == kind
     assert raw.get(5) == (None if immutable is None else [immutable])
     for field, name in ((1, "name"), (3, "namespace"), (5, "uid"), (6, "resourceVersion")):
