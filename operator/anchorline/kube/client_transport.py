@@ -13,7 +13,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from anchorline.errors import ClusterError
+from anchorline.errors import ClusterError, InvalidSpec
 from anchorline.kube.client_errors import TOO_MANY, UNAUTHORIZED
 from anchorline.kube.connection import Connection
 from anchorline.kube.http1 import Pool
@@ -51,19 +51,14 @@ class Transport:
         self.clock_offset: float | None = None
 
     async def open(self) -> None:
-        """Make pool and session; no request is sent yet. Raises ClusterError when certificates cannot be read.
+        """Make pool and session; no request is sent yet.
+
+        Raises ClusterError when certificates cannot be read, InvalidSpec when the server's address is no URL.
 
         Requests go over our own pool, which takes a third of aiohttp's time; streams over aiohttp (ADR 8).
         """
         connection, context = self.connection, self.connection.ssl_context()
-        self._pool = Pool(
-            connection.server,
-            context,
-            tls_name=connection.tls_server_name,
-            agent=connection.user_agent,
-            most=POOL,
-            idle=_KEEP_ALIVE_SECONDS,
-        )
+        self._pool = _pool(connection, context)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=POOL, ssl=context or True, keepalive_timeout=_KEEP_ALIVE_SECONDS),
             timeout=aiohttp.ClientTimeout(total=None),
@@ -190,6 +185,22 @@ class Transport:
         return ClusterError(
             f"cannot reach the API server {self.connection.server} for {method} {path}: {why}", status=0
         )
+
+
+def _pool(connection: Connection, context: ssl.SSLContext | None) -> Pool:
+    try:
+        return Pool(
+            connection.server,
+            context,
+            tls_name=connection.tls_server_name,
+            agent=connection.user_agent,
+            most=POOL,
+            idle=_KEEP_ALIVE_SECONDS,
+        )
+    except ValueError:
+        raise InvalidSpec(
+            f'the API server\'s address "{connection.server}" is no URL; write it like https://10.0.0.1:6443'
+        ) from None
 
 
 def _retry_after(header: str) -> float:

@@ -37,14 +37,17 @@ class Pool:
     """Connections to one server. The event loop must run; `close` is for the one who made it.
 
     `agent` is the User-Agent, `most` how many connections there may be, `idle` after how many seconds without a
-    request one is not used again: a server closes what is idle, and a request that crosses this is lost.
+    request one is not used again: a server closes what is idle, and a request that crosses this is lost. Raises
+    ValueError when `server` is no http or https URL.
     """
 
     def __init__(
         self, server: str, tls: ssl.SSLContext | None, *, tls_name: str, agent: str, most: int, idle: float
     ) -> None:
         url = urlsplit(server)
-        self._host, self._port = url.hostname or "", url.port or _PORTS[url.scheme]
+        if url.scheme not in _PORTS or not url.hostname:
+            raise ValueError(f"{server} is no URL of an HTTP server")
+        self._host, self._port = url.hostname, url.port or _PORTS[url.scheme]
         self._tls, self._tls_name = tls, (tls_name or None) if tls else None
         self._path = url.path.rstrip("/")
         self._always = (f"Host: {url.netloc.rpartition('@')[2]}", f"User-Agent: {agent}")

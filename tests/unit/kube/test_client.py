@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.support import fake_api as fake
 
-from anchorline.errors import ClusterError, Reason
+from anchorline.errors import ClusterError, InvalidSpec, Reason
 from anchorline.kube import resources as r
 from anchorline.kube.client import ApiError, Client, Listing
+from anchorline.kube.connection import Connection
 
 Call = Callable[[Client], Awaitable[object]]
 NEW = {"metadata": {"name": "web", "namespace": "shop"}, "data": {"tls.key": "c2VjcmV0"}}
@@ -170,6 +171,15 @@ def test_replace_refuses_to_overwrite_what_was_not_read() -> None:
         async with fake.FakeApi() as api, api.client() as client:
             with pytest.raises(ValueError, match="resourceVersion"):
                 await client.replace(r.SECRETS, NEW)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("server", ["10.0.0.1:6443", "api.example", "https://", "ftp://api", "https://api:port", ""])
+def test_an_address_that_is_no_url_is_said(server: str) -> None:
+    async def story() -> None:
+        with pytest.raises(InvalidSpec, match=r"address \".*\" is no URL; write it like https://10\.0\.0\.1:6443"):
+            await Client(Connection(server=server)).__aenter__()
 
     asyncio.run(story())
 
