@@ -4,11 +4,15 @@ import asyncio
 import base64
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 
+from anchorline.errors import ClusterError
 from anchorline.kube import resources as r
 from anchorline.kube.client import ApiError, Client
 from anchorline.kube.connection import from_kubeconfig
@@ -169,6 +173,28 @@ def test_a_list_is_the_same_whatever_its_pages(plane: Cluster) -> None:
         assert "data" not in await client.get(r.SECRETS, "s3", namespace, metadata_only=True)
 
     on(plane, story)
+
+
+@pytest.mark.parametrize(
+    ("changed", "trusted"),
+    [
+        ({"tls_server_name": "kubernetes.default.svc"}, True),
+        ({"tls_server_name": "kubernetes.elsewhere.svc"}, False),
+        ({"ca_file": Path(certifi.where())}, False),
+    ],
+)
+def test_whose_certificate_the_server_has_matters(plane: Cluster, changed: dict[str, Any], trusted: bool) -> None:
+    async def story() -> None:
+        async with Client(replace(from_kubeconfig(plane.kubeconfig), **changed)) as client:
+            if trusted:
+                assert (await client.get(r.NAMESPACES, "default"))["metadata"]["name"] == "default"
+                (await client.watch(r.NAMESPACES, "", {})).close()
+                return
+            for ask in (client.get(r.NAMESPACES, "default"), client.watch(r.NAMESPACES, "", {})):
+                with pytest.raises(ClusterError, match="certificate verify failed"):
+                    await ask
+
+    asyncio.run(story())
 
 
 def test_the_servers_clock(plane: Cluster) -> None:

@@ -22,7 +22,6 @@ POOL: Final = 64
 # The API server closes idle connections after 90 s; ours must go first, or a write is lost on a closing one.
 _KEEP_ALIVE_SECONDS: Final = 75.0
 _PATIENCE_SECONDS: Final = 30.0
-_READS: Final = frozenset({"GET"})
 _READ_TRIES: Final = 3
 _NOT_OPEN: Final = "the client is not open; use `async with Client(...)`"
 
@@ -51,11 +50,9 @@ class Transport:
         self.clock_offset: float | None = None
 
     async def open(self) -> None:
-        """Make pool and session; no request is sent yet.
+        """Make a pool for requests and a session for streams (ADR 8); no request is sent yet.
 
         Raises ClusterError when certificates cannot be read, InvalidSpec when the server's address is no URL.
-
-        Requests go over our own pool, which takes a third of aiohttp's time; streams over aiohttp (ADR 8).
         """
         connection, context = self.connection, self.connection.ssl_context()
         self._pool = _pool(connection, context)
@@ -97,40 +94,39 @@ class Transport:
         whether it was done is for the caller to find out. Raises ClusterError (status 0) when there is no answer.
         """
         seconds = within or self.timeout
-        deadline = asyncio.get_running_loop().time() + seconds
         give_up = time.monotonic() + min(seconds, _PATIENCE_SECONDS)
-        tries = _READ_TRIES if method in _READS else 1
+        tries = _READ_TRIES if method == "GET" else 1
         try:
-            while True:
-                tries -= 1
-                try:
-                    answer, wait = await self._once(method, target, headers, body, deadline)
-                except OSError as error:
-                    if not tries or isinstance(error, TimeoutError | ssl.SSLCertVerificationError):
-                        raise
-                    await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - jitter
-                    continue
-                if answer.status != TOO_MANY or time.monotonic() + wait > give_up:
-                    return answer
-                tries += 1
-                await asyncio.sleep(wait)
+            async with asyncio.timeout(seconds):
+                while True:
+                    tries -= 1
+                    try:
+                        answer, wait = await self._once(method, target, headers, body)
+                    except OSError as error:
+                        if not tries or isinstance(error, ssl.SSLCertVerificationError):
+                            raise
+                        await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - jitter
+                        continue
+                    if answer.status != TOO_MANY or time.monotonic() + wait > give_up:
+                        return answer
+                    tries += 1
+                    await asyncio.sleep(wait)
         except TimeoutError:
             raise self._silence(method, target, f"no answer within {seconds:g} s") from None
         except OSError as error:
             raise self._silence(method, target, str(error) or type(error).__name__) from error
+        except ValueError as error:
+            raise self._silence(method, target, f"{error}; look at the token") from None
 
     async def _once(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, deadline: float
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
     ) -> tuple[Answer, float]:
         """Send once; returns the answer and the seconds to wait if it is a 429."""
         if self._pool is None:
             raise RuntimeError(_NOT_OPEN)
-        if method in _READS:
+        if method == "GET":
             headers = {**headers, "Accept-Encoding": "gzip"}
-        if self.connection.token_is_stale:
-            async with asyncio.timeout_at(deadline):
-                await self._refresh_token()
-        response = await self._pool.request(method, target, self._authorized(headers), body, deadline=deadline)
+        response = await self._pool.request(method, target, await self._authorized(headers), body)
         self._look_at(response.status, response.header(b"date"))
         answer = Answer(response.status, response.header(b"content-type"), response.body)
         return answer, _retry_after(response.header(b"retry-after")) if response.status == TOO_MANY else 0.0
@@ -143,11 +139,8 @@ class Transport:
         name = self.connection.tls_server_name or None
         try:
             async with asyncio.timeout(self.timeout):
-                if self.connection.token_is_stale:
-                    await self._refresh_token()
-                response = await self._session.get(
-                    url, headers=self._authorized(headers), allow_redirects=False, server_hostname=name
-                )
+                authorized = await self._authorized(headers)
+                response = await self._session.get(url, headers=authorized, allow_redirects=False, server_hostname=name)
         except TimeoutError:
             raise self._silence("GET", target, f"no answer within {self.timeout:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -155,7 +148,9 @@ class Transport:
         self._look_at(response.status, response.headers.get("Date", ""))
         return response
 
-    def _authorized(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+    async def _authorized(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        if self.connection.token_is_stale:
+            await self._refresh_token()
         token = self.connection.token
         return {**headers, "Authorization": f"Bearer {token}"} if token else headers
 

@@ -61,33 +61,21 @@ class Pool:
         for each in tuple(self._open):
             each.abort()
 
-    async def request(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, *, deadline: float
-    ) -> Response:
+    async def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Response:
         """Send one request and read the response; who is cancelled meanwhile loses the connection, too.
 
-        `deadline` is a time of the loop's clock. Raises OSError when there is no whole response (ssl.SSLError,
-        ConnectionError), or none by then (TimeoutError), and ValueError for a header with a line break.
+        Raises OSError (ssl.SSLError, ConnectionError) when there is no whole response, ValueError for a header that
+        cannot be sent.
         """
         request = self._head(method, target, headers, body) + (body or b"")
-        await self._turn(deadline)
-        try:
-            connection = self._kept() or await self._connect(deadline)
-            response = await connection.exchange(request, deadline)
-        finally:
-            self._turns.release()
-        if connection.usable:
-            self._idle.append(connection)
-        else:
-            connection.abort()
-        return response
-
-    async def _turn(self, deadline: float) -> None:
-        if self._turns.locked():
-            async with asyncio.timeout_at(deadline):
-                await self._turns.acquire()
-        else:
-            await self._turns.acquire()
+        async with self._turns:
+            connection = self._kept() or await self._connect()
+            response = await connection.exchange(request)
+            if connection.usable:
+                self._idle.append(connection)
+            else:
+                connection.abort()
+            return response
 
     def _head(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         lines = [f"{method} {self._path}{target} HTTP/1.1", *self._always]
@@ -95,8 +83,9 @@ class Pool:
         if body is not None:
             lines.append(f"Content-Length: {len(body)}")
         head = "\r\n".join(lines)
-        if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
-            raise ValueError("a header of the request has a line break")
+        if not head.isascii() or head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
+            # Which one is not told: it may be the token.
+            raise ValueError("a header of the request has a line break or is not ASCII")
         return f"{head}\r\n\r\n".encode("ascii")
 
     def _kept(self) -> "_Exchange | None":
@@ -109,12 +98,11 @@ class Pool:
             connection.abort()
         return None
 
-    async def _connect(self, deadline: float) -> "_Exchange":
+    async def _connect(self) -> "_Exchange":
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout_at(deadline):
-            _, connection = await loop.create_connection(
-                lambda: _Exchange(self._open), self._host, self._port, ssl=self._tls, server_hostname=self._tls_name
-            )
+        _, connection = await loop.create_connection(
+            lambda: _Exchange(self._open), self._host, self._port, ssl=self._tls, server_hostname=self._tls_name
+        )
         return connection
 
 
@@ -131,13 +119,9 @@ class _Exchange(asyncio.Protocol):
         self.usable = False
         self.since = 0.0
 
-    async def exchange(self, request: bytes, deadline: float) -> Response:
+    async def exchange(self, request: bytes) -> Response:
         """Send the bytes of a request and wait for its response. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        self._answer = loop.create_future()
-        self._until_closed = False
-        # A timer costs a tenth of asyncio.timeout, which must be able to cancel anything.
-        timer = loop.call_at(deadline, self._fail, TimeoutError("there was no answer in time"))
+        self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         try:
             return await self._answer
@@ -145,7 +129,6 @@ class _Exchange(asyncio.Protocol):
             self.abort()
             raise
         finally:
-            timer.cancel()
             self._answer = None
 
     def abort(self) -> None:

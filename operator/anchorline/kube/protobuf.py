@@ -28,8 +28,6 @@ _OBJECT_FIELDS: Final = {
 }
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SMALL: Final = tuple(bytes((number,)) for number in range(0x80))
-# A name of 63 with a prefix of 253 characters, a slash, and a value of 63: what is longer is refused and not kept here.
-_LONGEST_LABEL: Final = 380
 _KEY, _VALUE = _SMALL[1 << 3 | _BYTES], _SMALL[2 << 3 | _BYTES]
 
 
@@ -66,11 +64,8 @@ def _config_map(obj: Mapping[str, Any]) -> bytes:
 def _metadata(metadata: Mapping[str, Any]) -> bytes:
     _refuse_unknown("metadata", {key for key in metadata.keys() - _META_FIELDS if metadata[key]})
     parts = [_text(number, metadata.get(name)) for number, name in _TEXT_META]
-    parts += [
-        _label(key, value) if len(key) + len(value) <= _LONGEST_LABEL else _map(11, ((key, value.encode()),))
-        for key, value in (metadata.get("labels") or {}).items()
-    ]
-    parts.append(_map(12, ((key, value.encode()) for key, value in (metadata.get("annotations") or {}).items())))
+    for number, name in ((11, "labels"), (12, "annotations")):
+        parts.append(_map(number, ((key, value.encode()) for key, value in (metadata.get(name) or {}).items())))
     parts.extend(_field(13, _owner(owner)) for owner in metadata.get("ownerReferences") or ())
     return b"".join(parts)
 
@@ -108,12 +103,6 @@ def _text(number: int, value: str | None) -> bytes:
 
 def _flag(number: int, value: bool | None) -> bytes:
     return b"" if value is None else _varint(number << 3) + (b"\x01" if value else b"\x00")
-
-
-@lru_cache(maxsize=1024)
-def _label(key: str, value: str) -> bytes:
-    """One label, as thousands of objects have it."""
-    return _map(11, ((key, value.encode()),))
 
 
 def _map(number: int, entries: Iterable[tuple[str, bytes]]) -> bytes:

@@ -42,7 +42,7 @@ def signed(
     extensions: tuple[bytes, ...],
 ) -> bytes:
     """Sign a certificate and return its DER; names, key and extensions are given as DER, times as UTC."""
-    algorithm = signature_algorithm(key)
+    algorithm = _algorithm(key)
     parts = (
         _VERSION_3,
         _integer(serial),
@@ -78,7 +78,7 @@ def signing_hash(key: SigningKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA5
             return hashes.SHA256()
 
 
-def signature_algorithm(key: SigningKey) -> bytes:
+def _algorithm(key: SigningKey) -> bytes:
     """The AlgorithmIdentifier (RFC 5280 4.1.1.2) of what a key signs, DER."""
     if isinstance(key, rsa.RSAPrivateKey):
         return _RSA_SHA256

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from anchorline.api import naming
 from anchorline.api.certificate import CertificateSpec, RotationPolicy
@@ -16,7 +17,7 @@ from anchorline.plan.findings import Finding, joined, soonest
 from anchorline.plan.leaf_request import LeafRequest, leaf_request
 from anchorline.plan.remembered import by_identity
 from anchorline.plan.renewals import LATE, due, expected, issuer_of, reissue_at
-from anchorline.plan.upkeep import chain_digest, target, template_digest, upkeep
+from anchorline.plan.upkeep import chain_digest, target, upkeep
 from anchorline.plan.world import Authority, CertificateSeen, ForeignObject, LeafSecret, NamespaceSeen, Signer
 
 LOOK_AT_FOREIGN_AGAIN = timedelta(minutes=1)
@@ -266,7 +267,7 @@ def _horizon(signer: Signer, not_after: datetime, now: datetime) -> tuple[Action
 def shape(case: _Case, tail: tuple[Certificate, ...], *, revision: int) -> SecretShape:
     """What the Secret carries around the leaf; what others added to its metadata stays while the template does."""
     meta, spec = case.seen.resource.metadata, case.seen.resource.spec
-    template = template_digest(spec.secret_template)
+    template = sha256(repr(spec.secret_template).encode()).hexdigest()[:16]
     secret = case.secret
     # When the template changed, what is there may be the old template's: only what is said now is kept.
     kept = secret is not None and (naming.TEMPLATE_ANNOTATION, template) in secret.annotations

@@ -2,11 +2,9 @@
 
 from hashlib import sha256
 
-from anchorline.api.certificate import SecretTemplate
 from anchorline.api.meta import ObjectKey
 from anchorline.pki import Certificate
 from anchorline.plan.actions import Plan, RewriteLeaf, SecretShape
-from anchorline.plan.remembered import by_identity
 from anchorline.plan.renewals import issuer_of
 from anchorline.plan.world import Authority, CertificateSeen, Issued, LeafSecret
 
@@ -19,12 +17,6 @@ def target(seen: CertificateSeen) -> ObjectKey:
 def chain_digest(leaf: Certificate, tail: tuple[Certificate, ...]) -> str:
     """One value for the content of tls.crt; leaves keep their fingerprint at hand, and not their DER."""
     return sha256("".join(each.fingerprint for each in (leaf, *tail)).encode()).hexdigest()[:32]
-
-
-@by_identity(256)
-def template_digest(template: SecretTemplate) -> str:
-    """One value for a template: in a Secret's annotations it tells of which one its labels and annotations are."""
-    return sha256(repr(template).encode()).hexdigest()[:16]
 
 
 def upkeep(seen: CertificateSeen) -> Plan:

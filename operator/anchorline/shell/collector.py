@@ -11,7 +11,7 @@ def rare_collections() -> None:
 def quiet_collector() -> None:
     """Keep the garbage collector off what is there now: a full collection of it takes longer than 50 reviews.
 
-    Nor is it collected before: of 200,000 objects 1,700 would be found. What comes and goes has hardly any cycles, so
+    Nor is it collected before: of 100,000 objects 1,700 would be found. What comes and goes has hardly any cycles, so
     young objects are looked at less often too.
     """
     gc.freeze()

@@ -2,8 +2,6 @@
 
 import logging
 import sys
-import time
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -17,7 +15,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line of JSON."""
         line: dict[str, Any] = {
-            "time": f"{_second(int(record.created))}.{int(record.msecs):03d}",
+            "time": f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -28,12 +26,6 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-
-
-@lru_cache(maxsize=1)
-def _second(epoch: int) -> str:
-    """Local time; thousands of lines are of one second."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(epoch))
 
 
 def configure(level: str) -> None:

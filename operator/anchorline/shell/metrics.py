@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -46,9 +45,6 @@ class Metrics:
             ["verb", "resource", "code"],
             registry=self.registry,
         )
-        # The library looks a label set up in ten times the time; there are few.
-        self._looks = cache(self._seconds.labels)
-        self._counted = cache(self._requests.labels)
         self._leader = Gauge("anchorline_leader", "1 while this process holds the Lease.", registry=self.registry)
 
     @contextmanager
@@ -58,7 +54,7 @@ class Metrics:
         try:
             yield
         finally:
-            self._looks(kind).observe(perf_counter() - start)
+            self._seconds.labels(kind).observe(perf_counter() - start)
 
     def failed(self, kind: str, reason: str) -> None:
         """Count an error."""
@@ -70,7 +66,7 @@ class Metrics:
 
     def requested(self, verb: str, resource: str, code: int) -> None:
         """Count a request."""
-        self._counted(verb, resource, str(code)).inc()
+        self._requests.labels(verb, resource, str(code)).inc()
 
     def leading(self, *, now: bool) -> None:
         """Say whether this process leads."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from aiohttp import web
 from tests.support import fake_api as fake
 
 from anchorline.errors import ClusterError, InvalidSpec, Reason
@@ -182,6 +183,38 @@ def test_an_address_that_is_no_url_is_said(server: str) -> None:
             await Client(Connection(server=server)).__aenter__()
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("token", ["two\nlines", "two\rlines", "t\u00f6ken"])
+def test_a_token_that_cannot_be_sent_is_said_and_not_shown(token: str) -> None:
+    async def story() -> ClusterError:
+        async with Client(Connection(server="http://127.0.0.1:9", token=token)) as client:
+            with pytest.raises(ClusterError) as caught:
+                await client.get(r.SECRETS, "web", "shop")
+            return caught.value
+
+    error = asyncio.run(story())
+    assert error.status == 0
+    assert "has a line break or is not ASCII; look at the token" in error.message
+    assert token not in error.message
+
+
+def test_what_is_read_comes_compressed_and_what_is_written_does_not_ask_for_it() -> None:
+    asked = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append((request.method, request.headers.get("Accept-Encoding")))
+        response = web.json_response(NEW | {"data": {"roots": "x" * 10_000}})
+        response.enable_compression()
+        return response
+
+    async def story(client: Client) -> object:
+        await client.create(r.SECRETS, NEW)
+        return await client.get(r.SECRETS, "web", "shop")
+
+    found, _ = ask(story, answer, answer)
+    assert found == NEW | {"data": {"roots": "x" * 10_000}}
+    assert asked == [("POST", None), ("GET", "gzip")]
 
 
 def test_every_request_is_reported() -> None:
