@@ -59,6 +59,7 @@ class Pairs:
     def __init__(self, stage: Stage, model: Sample, namespaces: Sequence[str]) -> None:
         self._stage, self._model, self._namespaces = stage, model, namespaces
         self._uids: dict[Name, str] = {}
+        self._seen: dict[Name, str] = {}
         self._versions: dict[Name, str] = {}
 
     async def rates(self, count: int) -> tuple[Rate, Rate]:
@@ -76,25 +77,26 @@ class Pairs:
 
     async def _wish(self, name: Name) -> None:
         made = await self._stage.admin.create(CERTIFICATES, wish(name))
-        self._uids[name] = made["metadata"]["uid"]
+        self._uids[name], self._seen[name] = made["metadata"]["uid"], made["metadata"]["resourceVersion"]
 
     async def _create(self, name: Name) -> None:
         written = await self._stage.peer.create(SECRETS, self._secret(name, "1"), protobuf=True)
         self._versions[name] = written["metadata"]["resourceVersion"]
-        await self._apply(name, 1)
+        await self._status(name, 1)
 
     async def _replace(self, name: Name) -> None:
         secret = self._secret(name, "2")
         secret["metadata"]["resourceVersion"] = self._versions[name]
         await self._stage.peer.replace(SECRETS, secret, protobuf=True)
-        await self._apply(name, 2)
+        await self._status(name, 2)
 
-    async def _apply(self, name: Name, revision: int) -> None:
+    async def _status(self, name: Name, revision: int) -> None:
         obj = {
-            "metadata": {"namespace": name[0], "name": name[1]},
+            "metadata": {"namespace": name[0], "name": name[1], "resourceVersion": self._seen[name]},
             "status": {**self._model.status, "revision": revision},
         }
-        await self._stage.peer.apply(CERTIFICATES, obj, subresource="status")
+        written = await self._stage.peer.replace(CERTIFICATES, obj, subresource="status")
+        self._seen[name] = written["metadata"]["resourceVersion"]
 
     def _secret(self, name: Name, revision: str) -> Object:
         meta = self._model.secret["metadata"]

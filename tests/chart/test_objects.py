@@ -23,7 +23,8 @@ def rule(groups: str, resources: list[str], verbs: list[str], *names: str) -> di
 RULES = {
     ("ClusterRole", "anchorline-operator"): [
         rule(naming.GROUP, ["privatecas", "certificates"], READ),
-        rule(naming.GROUP, ["privatecas/status", "certificates/status"], ["patch"]),
+        rule(naming.GROUP, ["privatecas/status"], ["patch"]),
+        rule(naming.GROUP, ["certificates/status"], ["update"]),
         rule("", ["secrets", "configmaps"], READ + WRITE),
         rule("", ["namespaces"], [*READ, "patch"]),
         rule("", ["pods"], ["list"]),

@@ -1,5 +1,6 @@
 """A Certificate on a real API server: what is issued, what it costs, and what makes it be issued again."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -14,6 +15,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from tests.contract.conftest import Scene, entry, leaf, reissued, serial, verified
 from tests.support.operator import Object, Operator, awaited
+
+from anchorline.kube.client import ApiError, Client
+from anchorline.kube.connection import from_kubeconfig
+from anchorline.kube.resources import CERTIFICATES
 
 pytestmark = pytest.mark.contract
 
@@ -34,8 +39,39 @@ def test_a_new_certificate_costs_two_writes_and_no_event(scene: Scene, operator:
     scene.issued(ca)
     operator.idle()
     written = [(e.verb, e.resource, e.subresource, e.name) for e in scene.site.writes(mark)]
-    assert written == [("create", "secrets", "", "web-tls"), ("patch", "certificates", "status", "web")]
+    assert written == [("create", "secrets", "", "web-tls"), ("update", "certificates", "status", "web")]
     assert scene.events("web") == []
+
+
+def test_a_status_that_is_put_touches_nothing_else(scene: Scene) -> None:
+    """The operator sends no spec with it: spec, metadata and who owns which of their fields stay as they were."""
+    ca = scene.ca()
+    scene.issued(ca, duration="48h")
+    entries = scene.resource("Certificate", "web")["metadata"]["managedFields"]
+    owned = {each.get("subresource", ""): each for each in entries}
+    assert owned["status"]["manager"] == "anchorline"
+    assert owned["status"]["fieldsV1"].keys() == {"f:status"}
+    assert owned[""]["manager"] != "anchorline"
+    assert "f:duration" in owned[""]["fieldsV1"]["f:spec"]
+    scene.certificate(ca)
+    scene.ready("Certificate", "web")
+    assert scene.resource("Certificate", "web")["spec"].get("duration") != "48h", "who owned the field could drop it"
+
+
+def test_a_status_of_an_older_version_is_refused(scene: Scene) -> None:
+    ca = scene.ca()
+    scene.issued(ca)
+    seen = scene.resource("Certificate", "web")
+    scene.certificate(ca, duration="48h")
+
+    async def late() -> None:
+        async with Client(from_kubeconfig(scene.site.plane.kubeconfig)) as client:
+            await client.replace(CERTIFICATES, {**seen, "status": {"revision": 99}}, subresource="status")
+
+    with pytest.raises(ApiError) as refused:
+        asyncio.run(late())
+    assert refused.value.conflict
+    assert scene.ready("Certificate", "web")["status"]["revision"] != 99
 
 
 def test_each_decision_is_one_line_of_json_with_its_plan(scene: Scene, operator: Operator) -> None:

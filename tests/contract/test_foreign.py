@@ -40,7 +40,7 @@ def test_a_secret_that_was_left_alone_costs_no_writes(scene: Scene, operator: Op
     scene.event("web", "SecretNotOurs")
     operator.idle()
     written = [(e.verb, e.resource, e.code) for e in scene.site.writes(mark, scene.name) if e.resource != "events"]
-    assert written == [("create", "secrets", 409), ("patch", "certificates", 200)]
+    assert written == [("create", "secrets", 409), ("update", "certificates", 200)]
 
 
 @pytest.mark.parametrize("what", ["root-1", "intermediate-1-1"])

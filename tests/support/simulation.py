@@ -176,8 +176,7 @@ class World(Cluster):
             case actions.LabelNamespace():
                 self._label(action)
             case actions.SetStatus():
-                encoded = codec.encode(action.status)
-                self.api.edit(action.target, lambda obj: obj.update(status=encoded))
+                self._set_status(action)
             case actions.Emit():
                 self._emit(action)
             case _:
@@ -263,6 +262,12 @@ class World(Cluster):
     def _write(self, obj: Object, replaces: str) -> None:
         obj["metadata"]["resourceVersion"] = replaces
         self.api.replace(obj) if replaces else self.api.create(obj, self.now)
+
+    def _set_status(self, todo: actions.SetStatus) -> None:
+        there = self.api.get(todo.target)
+        version = todo.replaces or there["metadata"]["resourceVersion"]
+        metadata = {**there["metadata"], "resourceVersion": version}
+        self.api.replace({**there, "metadata": metadata, "status": codec.encode(todo.status)})
 
     def _put_store(self, todo: actions.PutTrustStore) -> None:
         obj = objects.trust_store(todo.namespace, todo.private, public_roots() if todo.public else None, todo.formats)

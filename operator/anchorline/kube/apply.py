@@ -223,13 +223,13 @@ class Applier:
         metadata = {"name": todo.target.name}
         if todo.target.namespace:
             metadata["namespace"] = todo.target.namespace
-        obj = {
-            "apiVersion": resource.api_version,
-            "kind": resource.kind,
-            "metadata": metadata,
-            "status": codec.encode(todo.status),
-        }
-        written = await self.world.client.apply(resource, obj, subresource="status")
+        obj = {"metadata": metadata, "status": codec.encode(todo.status)}
+        if todo.replaces:
+            # The server takes nothing but the status from it (a spec need not be there), and need not merge it.
+            metadata["resourceVersion"] = todo.replaces
+            written = await self.world.client.replace(resource, obj, subresource="status")
+        else:
+            written = await self.world.client.apply(resource, obj, subresource="status")
         if isinstance(todo.status, CertificateStatus):
             self._remember_certificate((todo.target.namespace, todo.target.name), todo.status, written)
         elif (known := self.world.cas.get(todo.target.name)) is not None:

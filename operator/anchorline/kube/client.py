@@ -198,20 +198,22 @@ class Client:
         resource: Resource,
         obj: Object,
         *,
+        subresource: str = "",
         protobuf: bool = False,
         dry_run: bool = False,
         within: float | None = None,
     ) -> Object:
-        """Replace an object whole (PUT): an ApiError with `conflict` when its resourceVersion is not `obj`'s.
+        """Replace an object, or what a subresource is of it, whole (PUT).
 
-        Raises ValueError when `obj` has no resourceVersion: it would overwrite whatever is there.
+        Raises ApiError with `conflict` when its resourceVersion is not `obj`'s any more, ValueError when `obj` has
+        none: it would overwrite whatever is there.
         """
         metadata = obj["metadata"]
         if not metadata.get("resourceVersion"):
             raise ValueError("replace needs metadata.resourceVersion, of the object that was read")
         headers, body = _encoded(resource, obj, protobuf=protobuf)
         query = {"dryRun": "All" if dry_run else "", "fieldManager": naming.FIELD_MANAGER}
-        place = metadata.get("namespace", ""), metadata["name"]
+        place = metadata.get("namespace", ""), metadata["name"], subresource
         return await self._call(
             "update", resource, "PUT", *place, query=query, headers=headers, body=body, within=within
         )

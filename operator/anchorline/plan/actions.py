@@ -202,10 +202,15 @@ class LabelNamespace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetStatus:
-    """Write the status of one of our own objects."""
+    """Write the status of one of our own objects.
+
+    `replaces` is the resourceVersion of the object that was looked at: the status is put in the place of its whole one
+    if it is still that. Without it the fields of `status` are applied to whatever is there.
+    """
 
     target: ObjectKey
     status: PrivateCAStatus | CertificateStatus
+    replaces: str = ""
 
     def __str__(self) -> str:
         ready = next((c for c in self.status.conditions if c.type == "Ready"), None)

@@ -24,7 +24,7 @@ def status_plan(seen: CertificateSeen, refused: Finding | None, now: datetime, *
         return Plan(look_again=again)
     meta = seen.resource.metadata
     about = ObjectKey("Certificate", meta.namespace, meta.name)
-    actions: tuple[Action, ...] = (SetStatus(target=about, status=status),)
+    actions: tuple[Action, ...] = (SetStatus(target=about, status=status, replaces=meta.resource_version),)
     if refused is not None:
         note = Emit(
             about=about, uid=meta.uid, warning=True, reason=refused.reason, note=refused.message, action="Issue"
