@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from anchorline.shell.collector import quiet_collector
-from anchorline.shell.webhook import asgi, server
+from anchorline.shell.webhook import reviews, server
 from anchorline.shell.webhook.metrics import Metrics
 
 REVIEW_BYTES = 5800
@@ -86,7 +86,7 @@ def _serve(pipe: Connection) -> None:
         context = server.tls_context()
         server.load(context, *serving_pair())
         quiet_collector()
-        serving = await asgi.serve_reviews(asgi.Reviews(Metrics()), context, "127.0.0.1", 0)
+        serving = await reviews.serve_reviews(reviews.Reviews(Metrics()), context, "127.0.0.1", 0)
         pipe.send(serving.port)
         started = time.process_time()
         await asyncio.to_thread(pipe.recv)

@@ -5,26 +5,18 @@ import base64
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 import orjson
 import pytest
 import uvloop
-from cryptography.hazmat.primitives.asymmetric import ec
+from tests.support.serving import material, trusting, use
 
-from anchorline import pki
-from anchorline.kube import entropy
 from anchorline.plan import injection
-from anchorline.shell.webhook import asgi, rotation, server
+from anchorline.shell.webhook import reviews, server
 from anchorline.shell.webhook.metrics import Metrics
 
-NOW = datetime.now(UTC)  # noqa: TID251 - clients of these sockets read the real clock
-DICE = rotation.Dice(
-    key=lambda: pki.PrivateKey.wrap(ec.generate_private_key(ec.SECP256R1())), serial=entropy.new_serial
-)
-LOOPBACK = rotation.alternative_names(["127.0.0.1"])
 REVIEW = orjson.dumps(
     {
         "kind": "AdmissionReview",
@@ -39,24 +31,9 @@ REVIEW = orjson.dumps(
 )
 
 
-def material() -> rotation.Material:
-    return rotation.advanced(rotation.Step.MAKE, None, (), NOW, names=LOOPBACK, lives=rotation.DEFAULT_LIVES, dice=DICE)
-
-
-def trusting(*materials: rotation.Material) -> ssl.SSLContext:
-    pem = b"".join(each.current.certificate.pem for each in materials)
-    context = ssl.create_default_context(cadata=pem.decode())
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
-    return context
-
-
-def use(context: ssl.SSLContext, new: rotation.Material) -> None:
-    server.load(context, new.serving.certificate.pem, new.serving.key.to_pem())
-
-
 @asynccontextmanager
-async def reviews(context: ssl.SSLContext, **settings: Any) -> AsyncIterator[str]:
-    serving = await asgi.serve_reviews(asgi.Reviews(Metrics(), **settings), context, "127.0.0.1", 0)
+async def answering(context: ssl.SSLContext, **settings: Any) -> AsyncIterator[str]:
+    serving = await reviews.serve_reviews(reviews.Reviews(Metrics(), **settings), context, "127.0.0.1", 0)
     try:
         yield f"https://127.0.0.1:{serving.port}/mutate?timeout=5s"
     finally:
@@ -83,7 +60,7 @@ def test_the_certificate_is_swapped_under_load_with_no_failed_request() -> None:
     async def main() -> None:
         context, stop = server.tls_context(), asyncio.Event()
         use(context, old)
-        async with reviews(context) as url:
+        async with answering(context) as url:
             clients = [asyncio.create_task(client(url, stop, keep=i % 2 == 0)) for i in range(6)]
             for number in range(10):
                 await asyncio.sleep(0.1)
@@ -108,7 +85,7 @@ def test_a_key_that_does_not_fit_is_refused_and_the_old_certificate_stays() -> N
         with pytest.raises(ssl.SSLError):
             server.load(context, other.serving.certificate.pem, old.serving.key.to_pem())
         async with (
-            reviews(context) as url,
+            answering(context) as url,
             aiohttp.ClientSession() as session,
             session.post(url, data=REVIEW, ssl=trusting(old)) as answer,
         ):
@@ -126,7 +103,7 @@ def test_no_body_makes_an_error(body: bytes, warning: str) -> None:
         context, made = server.tls_context(), material()
         use(context, made)
         async with (
-            reviews(context, max_bytes=4096) as url,
+            answering(context, max_bytes=4096) as url,
             aiohttp.ClientSession() as session,
             session.post(url, data=body, ssl=trusting(made)) as answer,
         ):
@@ -143,9 +120,9 @@ def test_beyond_the_limit_the_uid_still_comes_back() -> None:
         context, made = server.tls_context(), material()
         use(context, made)
         async with (
-            reviews(context) as url,
+            answering(context) as url,
             aiohttp.ClientSession() as session,
-            session.post(url, data=REVIEW + b" " * (asgi.MAX_BYTES + 1), ssl=trusting(made)) as answer,
+            session.post(url, data=REVIEW + b" " * (reviews.MAX_BYTES + 1), ssl=trusting(made)) as answer,
         ):
             assert answer.status == 200
             assert (await answer.json())["response"] == {
@@ -166,7 +143,7 @@ def test_the_path_says_which_formats_are_injected(path: str, names: set[str] | N
         context, made = server.tls_context(), material()
         use(context, made)
         async with (
-            reviews(context) as url,
+            answering(context) as url,
             aiohttp.ClientSession() as session,
             session.post(url.replace("/mutate", f"/mutate{path}"), data=REVIEW, ssl=trusting(made)) as answer,
         ):
@@ -200,7 +177,7 @@ def test_a_body_that_comes_in_pieces_is_put_together() -> None:
         context, made = server.tls_context(), material()
         use(context, made)
         async with (
-            reviews(context) as url,
+            answering(context) as url,
             aiohttp.ClientSession() as session,
             session.post(url, data=in_pieces(REVIEW[:7], REVIEW[7:90], REVIEW[90:]), ssl=trusting(made)) as answer,
         ):
@@ -213,7 +190,7 @@ def test_who_leaves_in_the_middle_of_a_body_leaves_no_trace(caplog: pytest.LogCa
     async def main() -> None:
         context, made, metrics = server.tls_context(), material(), Metrics()
         use(context, made)
-        serving = await asgi.serve_reviews(asgi.Reviews(metrics), context, "127.0.0.1", 0)
+        serving = await reviews.serve_reviews(reviews.Reviews(metrics), context, "127.0.0.1", 0)
         half = b"POST /mutate HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 900\r\n\r\n{"
         for request, said in ((half, b"HTTP/1.1 100"), (b"what is this?\r\n\r\n", b"HTTP/1.1 400")):
             reader, writer = await asyncio.open_connection("127.0.0.1", serving.port, ssl=trusting(made))
@@ -228,14 +205,16 @@ def test_who_leaves_in_the_middle_of_a_body_leaves_no_trace(caplog: pytest.LogCa
         assert b"duration_seconds_count 1.0" in metrics.text()
 
     uvloop.run(main())
-    assert [record.message for record in caplog.records] == ["Invalid HTTP request received."]
+    assert [record.message for record in caplog.records] == [
+        "request refused, 400: this cannot be read as HTTP/1.1: Invalid method encountered"
+    ]
 
 
 def test_a_review_that_is_open_is_finished_and_nothing_is_accepted_any_more() -> None:
     async def main() -> None:
         context, made = server.tls_context(), material()
         use(context, made)
-        serving = await asgi.serve_reviews(asgi.Reviews(Metrics()), context, "127.0.0.1", 0)
+        serving = await reviews.serve_reviews(reviews.Reviews(Metrics()), context, "127.0.0.1", 0)
         url = f"https://127.0.0.1:{serving.port}/mutate"
         async with aiohttp.ClientSession() as session:
             begun, rest = asyncio.Event(), asyncio.Event()

@@ -19,7 +19,7 @@ from anchorline.kube.connection import discover
 from anchorline.shell import logs
 from anchorline.shell.clock import Clock
 from anchorline.shell.collector import quiet_collector
-from anchorline.shell.webhook import asgi, rotation, server, serving
+from anchorline.shell.webhook import reviews, rotation, server, serving
 from anchorline.shell.webhook.arguments import Settings, add_arguments, from_arguments
 from anchorline.shell.webhook.metrics import Metrics
 
@@ -115,16 +115,16 @@ class Webhook:
 
     async def _serve(self) -> None:
         settings = self._settings
-        handler = asgi.Reviews(self._metrics)
+        handler = reviews.Reviews(self._metrics)
         quiet_collector()
-        reviews = await asgi.serve_reviews(handler, self._context, settings.address, settings.port)
-        self.ports["reviews"] = reviews.port
+        serving_reviews = await reviews.serve_reviews(handler, self._context, settings.address, settings.port)
+        self.ports["reviews"] = serving_reviews.port
         LOG.info("serving reviews", extra={"port": self.ports["reviews"]})
         try:
             await self._stopped.wait()
             LOG.info("stopping: no new connections, open reviews are finished")
         finally:
-            await reviews.stop()
+            await serving_reviews.stop()
 
     async def _first_certificate(self) -> bool:
         """Wait for a certificate; False when we are stopped before."""
