@@ -1,11 +1,15 @@
 """The lab itself, run for real: it comes up, works like a cluster, and leaves nothing behind however it ends."""
 
 import argparse
+import http.client
 import json
 import os
 import signal
+import ssl
+import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -116,6 +120,28 @@ def test_the_admin_token_is_as_good_as_the_certificate(own_plane: ControlPlane, 
     (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
     with attach(tmp_path / "kubeconfig") as cluster:
         assert cluster.kubectl("auth", "can-i", "*", "*").stdout.strip() == "yes"
+
+
+def test_nobody_else_reads_what_is_in_etcd(own_plane: ControlPlane) -> None:
+    """It is asked through a file that only the owner may open; its port tells its health, and that only to the lab."""
+    folder = Folder(root=own_plane.directory)
+    assert stat.S_ISSOCK((folder.root / "etcd.sock").stat().st_mode)
+    assert stat.S_IMODE(folder.root.stat().st_mode) == 0o700
+    (etcd,) = (each for each in read_state(folder).components if each.name == "etcd")
+    stranger = ssl.create_default_context(cafile=folder.ca)
+    member = ssl.create_default_context(cafile=folder.ca)
+    member.load_cert_chain(folder.pki / "admin.crt", folder.pki / "admin.key")
+
+    def asked(path: str, context: ssl.SSLContext) -> int:
+        connection = http.client.HTTPSConnection("127.0.0.1", etcd.port, context=context, timeout=10)
+        with closing(connection):
+            connection.request("POST" if path.startswith("/v3") else "GET", path, body=b'{"key": "Lw=="}')
+            return connection.getresponse().status
+
+    assert asked("/health", member) == 200
+    assert asked("/v3/kv/range", member) == 404
+    with pytest.raises(OSError, match="certificate required"):
+        asked("/health", stranger)
 
 
 def test_helm_reaches_the_cluster_and_keeps_its_files_in_the_lab(own_plane: ControlPlane) -> None:

@@ -17,7 +17,6 @@ def fill(folder: Folder, server: str, now: dt.datetime) -> None:
     ca = certificates.authority(now)
     ca.write(folder.pki, "ca")
     certificates.serving(ca, now).write(folder.pki, "server")
-    certificates.client(ca, "kube-apiserver-etcd-client", None, now).write(folder.pki, "etcd-client")
     _service_account_keys(folder.pki)
     _tokens(folder)
     (folder.root / "audit-policy.yaml").write_text(components.AUDIT_POLICY)
