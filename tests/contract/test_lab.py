@@ -140,7 +140,8 @@ def test_nobody_else_reads_what_is_in_etcd(own_plane: ControlPlane) -> None:
 
     assert asked("/health", member) == 200
     assert asked("/v3/kv/range", member) == 404
-    with pytest.raises(OSError, match="certificate required"):
+    # The refusal, or the closed connection that comes with it, whichever is read first.
+    with pytest.raises((ssl.SSLError, ConnectionError)):
         asked("/health", stranger)
 
 
