@@ -24,12 +24,14 @@ SCALES = {"small": (200, 1000, 100), "full": (1000, 10_000, 1000)}
 async def _webhook(sheet: Sheet) -> None:
     sheet = await asyncio.to_thread(machine.judged_by_cryptography, sheet)
     late = await asyncio.to_thread(machine.lateness_ms)
+    stolen = machine.Stolen()
     found = await asyncio.to_thread(webhook.measure)
     sheet.least("reviews a second, one process", found["reviews_per_second"], 5000, "/s")
     sheet.most("p99 at 1,000 a second", found["p99_ms_at_rate"], 5.0, "ms")
     sheet.note("p99 of its single seconds, median", found["p99_ms_of_a_second_at_rate"], "ms")
     sheet.note("a process that only wakes on this machine: p99 late by", late, "ms")
     sheet.note("server CPU for each", found["server_cpu_us_per_review"], "us")
+    sheet.note("taken by the machine's host meanwhile", stolen.percent(), "%")
 
 
 async def _run(chosen: list[str], scale: str) -> list[Figure]:

@@ -97,7 +97,7 @@ async def _waiting(
     await spread(raw.names(spaces, count), lambda name: stage.admin.create(CERTIFICATES, raw.wish(name)))
     async with Sight(stage.admin, CERTIFICATES, ready) as sight:
         await stage.quiet()
-        mark, server = stage.mark(), stage.server_cpu()
+        mark, server, stolen = stage.mark(), stage.server_cpu(), machine.Stolen()
         with stage.operator() as operator:
             await sight.reach(count, operator)
             cpu, rss = processes.cpu_seconds(operator.pid), processes.memory(operator.pid)
@@ -105,6 +105,7 @@ async def _waiting(
         server = stage.server_cpu() - server
     seconds = sight.last - began
     _say_times(sheet, sight, seconds, count, rate, limits[0])
+    sheet.note("taken by the machine's host meanwhile", stolen.percent(), "%")
     sheet.note("API server and etcd CPU for each", server / count * 1000, "ms")
     sheet.note("API server and etcd CPU, against the raw one", server / count * 1000 / rate.server_ms, "x")
     sheet.note("operator CPU, against the servers'", cpu / server, "x")

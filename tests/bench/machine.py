@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -88,6 +89,24 @@ def _certificate() -> Callable[[], object]:
         return builder.sign(issuer, hashes.SHA256())
 
     return build
+
+
+class Stolen:
+    """What the host took from this machine's cores since then (proc(5), `steal`), for others that it runs."""
+
+    def __init__(self) -> None:
+        self._before = _ticks()
+
+    def percent(self) -> float:
+        """Of all the time that there was, on all cores. It is taken for milliseconds at a time: tails feel it first."""
+        total, steal = (now - then for now, then in zip(_ticks(), self._before, strict=True))
+        return steal / max(1, total) * 100
+
+
+def _ticks() -> tuple[int, int]:
+    # user nice system idle iowait irq softirq steal; those of guests are in user's.
+    values = [int(each) for each in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return sum(values), values[7]
 
 
 def lateness_ms() -> float:
