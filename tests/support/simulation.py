@@ -265,7 +265,8 @@ class World(Cluster):
 
     def _set_status(self, todo: actions.SetStatus) -> None:
         there = self.api.get(todo.target)
-        version = todo.replaces or there["metadata"]["resourceVersion"]
+        applied = todo.target.kind == "PrivateCA"
+        version = there["metadata"]["resourceVersion"] if applied else todo.replaces
         metadata = {**there["metadata"], "resourceVersion": version}
         self.api.replace({**there, "metadata": metadata, "status": codec.encode(todo.status)})
 

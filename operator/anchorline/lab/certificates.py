@@ -64,7 +64,7 @@ def authority(now: dt.datetime) -> Pair:
 
 
 def serving(ca: Pair, now: dt.datetime) -> Pair:
-    """Make the certificate that etcd and the API server present; etcd's own gateway is also its client."""
+    """Make the certificate that etcd and the API server present; to its peers etcd is a client with it, too."""
     names: list[x509.GeneralName] = [x509.DNSName(name) for name in SERVING_NAMES]
     names += [x509.IPAddress(ipaddress.ip_address(address)) for address in SERVING_ADDRESSES]
     return _leaf(ca, _name("anchorline-lab-server", None), now, x509.SubjectAlternativeName(names))

@@ -15,7 +15,7 @@ _TRIES = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """The ports of one lab, all on loopback."""
+    """The ports of one lab, all on loopback; at `etcd` it tells its health, its clients come through a file."""
 
     etcd: int
     etcd_peer: int
