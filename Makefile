@@ -31,7 +31,7 @@ deep: .venv/ready ## the properties, the model of a rotation among them, on many
 	ANCHORLINE_MODEL=deep $(RUN) pytest tests/property -q -n 2 --dist worksteal
 
 programs: .venv/ready ## what the tests run on: built once, which takes a quarter of an hour, or found
-	$(RUN) anchorline.lab.binaries helm kubectl $(if $(KUBECONFIG),,etcd kube-apiserver kube-controller-manager)
+	$(RUN) anchorline.lab.programs helm kubectl $(if $(KUBECONFIG),,etcd kube-apiserver kube-controller-manager)
 
 contract: programs ## tests on a real kube-apiserver of this machine (or KUBECONFIG)
 	$(RUN) pytest tests/contract $(ARGS)

@@ -1,12 +1,8 @@
-"""Finds each program the lab needs: KUBEBUILDER_ASSETS, PATH, the cache; what is nowhere is built and cached.
-
-`python -m anchorline.lab.binaries NAME...` does so ahead of tests, which give nobody a quarter of an hour.
-"""
+"""Finds each program the lab needs: KUBEBUILDER_ASSETS, PATH, the cache; what is nowhere is built and cached."""
 
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,17 +75,3 @@ def _candidates(name: str) -> list[Path]:
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     places_to_look = [shutil.which(name, path=assets) if assets else None, shutil.which(name)]
     return [Path(path) for path in places_to_look if path]
-
-
-def main(names: Sequence[str]) -> int:
-    """Have the programs; exit code 1, and a sentence on stderr, when one cannot be had."""
-    try:
-        locate_all(names)
-    except errors.AnchorlineError as error:
-        print(f"anchorline: {error.message}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
