@@ -246,6 +246,18 @@ def test_another_wish_is_another_certificate(scene: Scene, operator: Operator, c
     assert entry(after, "tls.key") != entry(before, "tls.key")
 
 
+def test_refused_by_another_ca_it_goes_on_with_what_its_old_one_issued(scene: Scene) -> None:
+    old, new = scene.ca(), scene.ca()
+    before = scene.issued(old)
+    scene.certificate(new, dnsNames=["acme.example"])
+    scene.refused("Certificate", "web", "NameNotAllowed", "acme.example", new)
+    assert scene.secret()["data"] == before["data"]
+    scene.certificate(new)
+    after = reissued(scene, before)
+    assert entry(after, "ca.crt") != entry(before, "ca.crt")
+    assert after["metadata"]["labels"]["anchorline.dev/authority"] == new
+
+
 def test_two_certificates_and_one_secret(scene: Scene) -> None:
     ca = scene.ca()
     secret = scene.issued(ca, "older", secretName="shared")

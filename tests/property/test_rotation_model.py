@@ -154,6 +154,18 @@ class Rotations(RuleBasedStateMachine):
             self.world.put(certificate(name, space, issuer))
             self.world.happened()
 
+    @rule(
+        name=st.sampled_from(NAMES), space=st.sampled_from(SPACES), issuer=st.sampled_from(CAS), granted=st.booleans()
+    )
+    def a_certificate_names_another_ca(self, name: str, space: str, issuer: str, granted: bool) -> None:
+        """Refused, it goes on to serve what its old CA issued, and that one's rotations go on to count with it."""
+        key = ObjectKey("Certificate", space, name)
+        if self.world.api.find(key) is not None:
+            self.world.put(certificate(name, space, issuer))
+            if not granted:
+                self.world.api.edit(key, lambda obj: obj["spec"].update(dnsNames=["acme.example"]))
+            self.world.happened()
+
     @rule(name=st.sampled_from(NAMES), space=st.sampled_from(SPACES))
     def a_certificate_is_deleted(self, name: str, space: str) -> None:
         self.world.delete("Certificate", name, space)

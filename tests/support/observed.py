@@ -204,13 +204,16 @@ class Cluster:
         if obj is None:
             return None
         resource = self.view(obj, views.certificate_view)
-        ca = self.private_ca(resource.spec.ca_ref.name)
+        ca, secret = self.private_ca(resource.spec.ca_ref.name), self.leaf(space, resource.spec.secret_name)
+        issued = secret.authority if isinstance(secret, LeafSecret) else ""
+        served_by = self.private_ca(issued) if issued else ca
         return CertificateSeen(
             resource=resource,
             namespace=self.namespace_seen(space),
             ca=ca,
             authority=self.authority(ca) if ca else None,
-            secret=self.leaf(space, resource.spec.secret_name),
+            secret=secret,
+            serving=self.authority(served_by) if served_by else None,
             rival=self._rival(resource),
             cluster_domain=self.cluster_domain,
         )

@@ -67,13 +67,13 @@ class RotationWorld(NotedWorld):
         return all(self.now >= each.not_after - ca.spec.rotation.propagation for each in mine)
 
     def live(self, ca: str) -> Iterator[tuple[str, str]]:
-        """Secrets of Certificates that live, which hold what was issued for them."""
+        """Secrets of Certificates that live, which hold what this CA issued for them."""
         for resource in self.certificates():
             name = resource.metadata.namespace, resource.spec.secret_name
             found = self.api.objects.get(ObjectKey("Secret", *name))
             leaf = self.view(found, views.secret_view) if found is not None else None
             mine = isinstance(leaf, LeafSecret) and leaf.certificate_name == resource.metadata.name
-            if resource.spec.ca_ref.name == ca and mine and not leaf.problem:
+            if mine and leaf.authority == ca and not leaf.problem:
                 yield name
 
     def _judge_issue(self, action: actions.IssueLeaf) -> None:

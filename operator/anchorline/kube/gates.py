@@ -59,10 +59,10 @@ class Gates:
         )
 
     def _leaves(self, ca: str) -> Iterator[tuple[CertificateResource, LeafSecret]]:
-        """Certificates of a CA that live, and their Secrets."""
+        """Certificates that live, and their Secrets, as far as this CA issued what is in them."""
         for resource in self._world.certificates.values():
             namespace = resource.metadata.namespace
-            if resource.spec.ca_ref.name != ca or resource.metadata.deleting or self._ending(namespace):
+            if self._world.served_by(resource) != ca or resource.metadata.deleting or self._ending(namespace):
                 continue
             leaf = self._world.leaf((namespace, resource.spec.secret_name))
             if leaf is not None and leaf.certificate_name == resource.metadata.name and not leaf.problem:

@@ -136,16 +136,30 @@ class Observer:
             raise NotReady(f"namespace {name[0]} has not been seen yet")  # its event comes; it goes on then
         ca_name = resource.spec.ca_ref.name
         ca = self.world.cas.get(ca_name) or await self.world.private_ca(ca_name)
+        authority, secret = self.authority(ca, now) if ca else None, await self._leaf_secret(resource)
         return CertificateSeen(
             resource=resource,
             namespace=namespace,
             ca=ca,
-            authority=self.authority(ca, now) if ca else None,
-            secret=await self._leaf_secret(resource),
+            authority=authority,
+            secret=secret,
+            serving=await self._serving(secret, ca_name, authority, now),
             rival=self._rival(resource),
             cluster_domain=self.world.surroundings.cluster_domain,
             denied=self.world.denials.of(ObjectKey("Certificate", *name), resource.metadata.generation),
         )
+
+    async def _serving(
+        self, secret: LeafSecret | ForeignObject | None, named: str, authority: Authority | None, now: datetime
+    ) -> Authority | None:
+        """The authority of what is served: mostly the one that is named."""
+        name = secret.authority if isinstance(secret, LeafSecret) else ""
+        if name in ("", named):
+            return authority
+        with suppress(InvalidSpec):  # said by its own plan
+            ca = self.world.cas.get(name) or await self.world.private_ca(name)
+            return self.authority(ca, now) if ca else None
+        return None
 
     async def _leaf_secret(self, resource: CertificateResource) -> LeafSecret | ForeignObject | None:
         name = (resource.metadata.namespace, resource.spec.secret_name)

@@ -159,6 +159,11 @@ class World:
         view = self.secrets.get(name)
         return view if isinstance(view, LeafSecret) else None
 
+    def served_by(self, resource: CertificateResource) -> str:
+        """The CA that issued what a Certificate's Secret holds; the one that it names while nothing is there."""
+        leaf = self.leaf((resource.metadata.namespace, resource.spec.secret_name))
+        return (leaf.authority if leaf is not None else "") or resource.spec.ca_ref.name
+
     async def private_ca(self, name: str) -> PrivateCA | None:
         """Read a PrivateCA and remember it; None when it does not exist."""
         obj = await self.client.find(PRIVATE_CAS, name)

@@ -23,9 +23,9 @@ def upkeep(seen: CertificateSeen) -> Plan:
     """Bring ca.crt and the served chain up to date and leave the rest; nothing when there is nothing to mend.
 
     A Certificate that is refused, or whose CA has no signer just now, would else hold up a rotation for ever, and go
-    on serving a bridge to a root that is gone.
+    on serving a bridge to a root that is gone. What it serves is its old CA's as long as its new CA has not issued.
     """
-    secret, authority = seen.secret, seen.authority
+    secret, authority = seen.secret, seen.serving
     if not isinstance(secret, LeafSecret) or secret.certificate is None or authority is None:
         return Plan()
     if secret.certificate_name != seen.resource.metadata.name or authority.problem or not authority.trust:

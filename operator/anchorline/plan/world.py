@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from anchorline.api import naming
 from anchorline.api.certificate import Certificate as CertificateResource
 from anchorline.api.meta import Metadata
 from anchorline.api.privateca import Phase, PrivateCA
@@ -138,6 +139,11 @@ class LeafSecret:
     owner_uid: str = ""
     problem: str = ""
 
+    @property
+    def authority(self) -> str:
+        """The CA that issued it, which need not be the one that its Certificate names now; "" when nothing says."""
+        return dict(self.labels).get(naming.AUTHORITY_LABEL, "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignObject:
@@ -229,7 +235,9 @@ class Authority:
 class CertificateSeen:
     """One Certificate, its namespace, its Secret, and the authority that it names.
 
-    `denied`: why the API server has just refused what was wanted, as a sentence.
+    `serving`: the authority that issued what the Secret holds, another one while a Certificate that names a new CA
+    waits or is refused; None when that CA is gone. `denied`: why the API server has just refused what was wanted, as a
+    sentence.
     """
 
     resource: CertificateResource
@@ -237,6 +245,7 @@ class CertificateSeen:
     ca: PrivateCA | None
     authority: Authority | None
     secret: LeafSecret | ForeignObject | None
+    serving: Authority | None = None
     rival: str = ""
     cluster_domain: str = "cluster.local"
     denied: str = ""

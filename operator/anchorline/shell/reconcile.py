@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from anchorline.api.certificate import Certificate
 from anchorline.api.meta import ObjectKey
 from anchorline.api.privateca import PrivateCA
 from anchorline.errors import AnchorlineError, ClusterError, InvalidSpec, NotReady
@@ -94,8 +95,12 @@ class Reconciler:
                 self.add_soon(ObjectKey("PrivateCA", "", name))
         elif key.kind == "Certificate":
             resource = self.world.certificates.get((key.namespace, key.name))
-            if resource is not None and self.observer.rotating(resource.spec.ca_ref.name):
-                self.add_soon(ObjectKey("PrivateCA", "", resource.spec.ca_ref.name))
+            for name in filter(self.observer.rotating, self._authorities(resource)):
+                self.add_soon(ObjectKey("PrivateCA", "", name))
+
+    def _authorities(self, resource: Certificate | None) -> set[str]:
+        """The CA that a Certificate names, and the one that issued what its Secret holds."""
+        return {resource.spec.ca_ref.name, self.world.served_by(resource)} if resource is not None else set()
 
     def _tell_dependents(self, name: str, ca: PrivateCA | None) -> None:
         """When what a CA means has changed, everything that depends on it is looked at again."""
@@ -104,7 +109,7 @@ class Reconciler:
             return
         self._told[name] = meaning
         for resource in self.world.certificates.values():
-            if resource.spec.ca_ref.name == name:
+            if name in self._authorities(resource):
                 self.add(ObjectKey("Certificate", resource.metadata.namespace, resource.metadata.name))
         for each in self.world.namespaces.values():
             self.add(ObjectKey("Namespace", "", each.name))

@@ -252,9 +252,9 @@ def test_the_chain_is_brought_up_to_date_where_only_the_chain_is_old() -> None:
     go_on(world, lambda world: served(world, "shop", "web-tls")[0] == 3)
     found = world.observe_certificate("shop", "web")
     assert found is not None
-    assert found.authority is not None
-    issuers = tuple(replace(each, tail=each.tail[:1]) for each in found.authority.issuers)
-    plan = upkeep(replace(found, authority=replace(found.authority, issuers=issuers)))
+    assert found.serving is not None
+    issuers = tuple(replace(each, tail=each.tail[:1]) for each in found.serving.issuers)
+    plan = upkeep(replace(found, serving=replace(found.serving, issuers=issuers)))
     assert str(plan).endswith("(the served chain is not the one for this phase)")
 
 
