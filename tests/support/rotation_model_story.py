@@ -117,6 +117,8 @@ def judge_settled(world: RotationWorld) -> None:
         keys = {each.certificate.key_id for each in world.roots.values()}
         for name in () if world.stopped(ca.metadata.name) else world.live(ca.metadata.name):
             chain = world.view(world.api.objects[ObjectKey("Secret", *name)], _chain)
+            if chain[0].not_after <= world.now:
+                continue  # refused until it ended: nobody verifies it, and who issued it may be gone
             for bridge in (each for each in chain[1:] if each.key_id in keys):
                 lasts = world.now < bridge.not_after - BRIDGE_MARGIN
                 demand(lasts, "an expired bridge is never served", f"{name} at {world.now}")

@@ -40,7 +40,7 @@ def _decided(seen: AuthoritySeen, now: datetime) -> Plan:
         return status_plan(seen, found, now, look_again=now + LOOK_AT_BROUGHT_AGAIN)
     if not seen.material.roots:
         return Plan(actions=(_first_root(seen, now),), again=True)
-    todo = (*_intermediate(seen, now), *_outdated(seen, now), *_policies(seen))
+    todo = (*_intermediate(seen, now), *_outdated(seen, now), *_policies(seen, now))
     if todo:
         return Plan(actions=todo, again=True)
     turn = rotation.step(seen, now)
@@ -146,12 +146,12 @@ def _expired(each: IntermediateSeen, now: datetime) -> bool:
     return each.certificate is not None and now >= each.certificate.not_after
 
 
-def _policies(seen: AuthoritySeen) -> tuple[Action, ...]:
-    """The deletion policy stands on the Secrets, where it is read when the PrivateCA is gone."""
+def _policies(seen: AuthoritySeen, now: datetime) -> tuple[Action, ...]:
+    """The deletion policy stands on the Secrets, where it is read when the PrivateCA is gone; not on those that go."""
     wanted = str(seen.resource.spec.deletion_policy)
     owned: tuple[RootSeen | IntermediateSeen, ...] = (
         *seen.material.roots,
-        *(each for each in seen.material.intermediates if not each.brought),
+        *(each for each in seen.material.intermediates if not each.brought and not _expired(each, now)),
     )
     return tuple(
         AnnotateAuthority(

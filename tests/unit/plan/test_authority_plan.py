@@ -272,6 +272,14 @@ def test_a_changed_deletion_policy_is_written_to_the_secrets() -> None:
         assert world.api.get(secret(name))["metadata"]["annotations"][naming.KEEP_ANNOTATION] == "Delete"
 
 
+def test_an_intermediate_that_goes_in_the_same_plan_gets_no_deletion_policy() -> None:
+    world = settled(a_private_ca())
+    world.put(a_private_ca(deletionPolicy="Delete"))
+    world.settle(NOW + timedelta(days=366))
+    assert world.api.find(secret(INTERMEDIATE)) is None
+    assert world.api.get(secret(ROOT))["metadata"]["annotations"][naming.KEEP_ANNOTATION] == "Delete"
+
+
 def test_while_one_secret_still_says_retain_nothing_is_deleted() -> None:
     world = settled(a_private_ca())
     world.put(a_private_ca(deletionPolicy="Delete"))
