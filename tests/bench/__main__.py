@@ -42,7 +42,7 @@ async def _run(chosen: list[str], scale: str) -> list[Figure]:
     if "certificates" in chosen:
         cost = await certificates.few(Sheet(scenario="certificates", figures=found), few)
     if "many" in chosen:
-        await certificates.many(Sheet(scenario="many", figures=found), many, few, cost)
+        await certificates.many(Sheet(scenario="many", figures=found), many, cost)
     if "stores" in chosen:
         await stores.spread_root(Sheet(scenario="stores", figures=found), namespaces)
     if "webhook" in chosen:

@@ -23,6 +23,8 @@ SPACES = 10
 ROUNDS = 3
 # The limit of time from process start is for so many.
 FEW = 1000
+# So many writes at once when there are many.
+FAST = 50
 SINGLES = 20
 ROTATION = {"propagation": "1s", "reissueOver": "0s"}
 
@@ -42,6 +44,7 @@ def issued_again(obj: Object) -> bool:
 class Waited:
     """How many that waited became Ready: from process start to the first and to the last, and what it cost."""
 
+    spaces: list[str]
     count: int
     first: float
     last: float
@@ -88,18 +91,23 @@ async def _round(sheet: Sheet, count: int) -> tuple[Sheet, Cost]:
         return sheet, _against_raw(sheet, waited, pairs.new)
 
 
-async def many(sheet: Sheet, count: int, raws: int, of_few: Cost | None) -> None:
-    """`count` Certificates that wait, then all of them under a new root; the raw rate is that of `raws` pairs."""
+async def many(sheet: Sheet, count: int, of_few: Cost | None) -> None:
+    """`count` Certificates that wait, then all of them under a new root.
+
+    The raw rate is that of as many, since the API server takes the longer for each write the more there is: its
+    collector goes through all that it keeps in memory.
+    """
     async with staged() as stage:
         sheet = await machine.judged_by_the_server(sheet, stage)
         pairs = await _pairs(stage)
-        await _raw(stage, pairs, raws)
+        await _raw(stage, pairs, count, at_once=(FAST,))
         start = await _start(stage, sheet)
         waited = await _waiting(stage, sheet, count, start, limits=(0.0, 150.0))
         with stage.operator() as operator:
             await _restart(stage, sheet, operator, count)
             speed = await _rotation(stage, sheet, operator, count)
-        await _raw(stage, pairs, raws)
+        await raw.empty(stage, waited.spaces)
+        await _raw(stage, pairs, count, at_once=(FAST,))
         cost = _against_raw(sheet, waited, pairs.new)
         if of_few is not None:
             # Minutes lie between both, and others use this machine: what the API server can take says how fast it was.
@@ -122,11 +130,13 @@ async def _pairs(stage: Stage) -> raw.Pairs:
     return raw.Pairs(stage, await raw.sample(stage, model), spaces)
 
 
-async def _raw(stage: Stage, pairs: raw.Pairs, count: int, *, replaced: bool = True) -> None:
+async def _raw(
+    stage: Stage, pairs: raw.Pairs, count: int, *, at_once: tuple[int, ...] = raw.AT_ONCE, replaced: bool = True
+) -> None:
     """Write as fast as it goes: before the operator does and after, as others use this machine from time to time."""
     # Who counts costs the API server something, too: it watches here as it does when the operator writes.
     async with Sight(stage.admin, CERTIFICATES, ready):
-        await pairs.take(count, replaced=replaced)
+        await pairs.take(count, at_once=at_once, replaced=replaced)
 
 
 def _against_raw(sheet: Sheet, waited: Waited, rate: Rate) -> Cost:
@@ -161,7 +171,9 @@ async def _waiting(stage: Stage, sheet: Sheet, count: int, start: float, *, limi
             cpu, rss = processes.cpu_seconds(operator.pid), processes.memory(operator.pid)
             most, began = processes.memory(operator.pid, "VmHWM"), operator.began
         server = stage.server_cpu() - server
-    waited = Waited(count=count, first=sight.first - began, last=sight.last - began, server_ms=server / count * 1000)
+    waited = Waited(
+        spaces=spaces, count=count, first=sight.first - began, last=sight.last - began, server_ms=server / count * 1000
+    )
     _say_times(sheet, waited, limits[0])
     sheet.note("taken by the machine's host meanwhile", stolen.percent(), "%")
     sheet.note("API server and etcd CPU for each", waited.server_ms, "ms")

@@ -1,6 +1,7 @@
 """What the API server can take: our own client writing equal objects without thinking, as the operator's account."""
 
 import statistics
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,19 +63,19 @@ class Pairs:
         self._uids: dict[Name, str] = {}
         self._seen: dict[Name, str] = {}
         self._versions: dict[Name, str] = {}
-        self._new: dict[int, list[Rate]] = {at_once: [] for at_once in AT_ONCE}
-        self._again: dict[int, list[Rate]] = {at_once: [] for at_once in AT_ONCE}
+        self._new: defaultdict[int, list[Rate]] = defaultdict(list)
+        self._again: defaultdict[int, list[Rate]] = defaultdict(list)
 
-    async def take(self, count: int, *, replaced: bool = True) -> None:
+    async def take(self, count: int, *, at_once: Sequence[int] = AT_ONCE, replaced: bool = True) -> None:
         """Measure once more, so many of each: new Secret + status, and the same replaced."""
-        for at_once in AT_ONCE:
-            wanted = names(self._namespaces, count, f"raw{at_once}")
+        for workers in at_once:
+            wanted = names(self._namespaces, count, f"raw{workers}")
             await spread(wanted, self._wish)
             await self._stage.quiet()
-            self._new[at_once].append(await measured(self._stage, wanted, self._create, at_once))
+            self._new[workers].append(await measured(self._stage, wanted, self._create, workers))
             if replaced:
                 await self._stage.quiet()
-                self._again[at_once].append(await measured(self._stage, wanted, self._replace, at_once))
+                self._again[workers].append(await measured(self._stage, wanted, self._replace, workers))
             await empty(self._stage, self._namespaces)
 
     @property
