@@ -73,8 +73,13 @@ class RotationWorld(NotedWorld):
             found = self.api.objects.get(ObjectKey("Secret", *name))
             leaf = self.view(found, views.secret_view) if found is not None else None
             mine = isinstance(leaf, LeafSecret) and leaf.certificate_name == resource.metadata.name
-            if mine and leaf.authority == ca and not leaf.problem:
+            if mine and not leaf.problem and (served := self._served(name)[0]) is not None and served.ca == ca:
                 yield name
+
+    def certificate_of(self, name: tuple[str, str]) -> str:
+        """The Certificate whose Secret this is."""
+        view = self.view(self.api.objects[ObjectKey("Secret", *name)], views.leaf_secret)
+        return view.certificate_name
 
     def _judge_issue(self, action: actions.IssueLeaf) -> None:
         name = action.target.namespace, action.target.name

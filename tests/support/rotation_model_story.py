@@ -118,7 +118,10 @@ def judge_settled(world: RotationWorld) -> None:
         for name in () if world.stopped(ca.metadata.name) else world.live(ca.metadata.name):
             chain = world.view(world.api.objects[ObjectKey("Secret", *name)], _chain)
             if chain[0].not_after <= world.now:
-                continue  # refused until it ended: nobody verifies it, and who issued it may be gone
+                # Nobody verifies it, and who issued it may be gone; but only one that is refused stays like that.
+                refused = world.condition(ObjectKey("Certificate", name[0], world.certificate_of(name)))
+                demand(refused.get("status") == "False", "what ended is issued anew", str(name))
+                continue
             for bridge in (each for each in chain[1:] if each.key_id in keys):
                 lasts = world.now < bridge.not_after - BRIDGE_MARGIN
                 demand(lasts, "an expired bridge is never served", f"{name} at {world.now}")

@@ -136,25 +136,25 @@ class Observer:
             raise NotReady(f"namespace {name[0]} has not been seen yet")  # its event comes; it goes on then
         ca_name = resource.spec.ca_ref.name
         ca = self.world.cas.get(ca_name) or await self.world.private_ca(ca_name)
-        authority, secret = self.authority(ca, now) if ca else None, await self._leaf_secret(resource)
+        authority = self.authority(ca, now) if ca else None
         return CertificateSeen(
             resource=resource,
             namespace=namespace,
             ca=ca,
             authority=authority,
-            secret=secret,
-            serving=await self._serving(secret, ca_name, authority, now),
+            secret=await self._leaf_secret(resource),
+            serving=await self._serving(resource, authority, now),
             rival=self._rival(resource),
             cluster_domain=self.world.surroundings.cluster_domain,
             denied=self.world.denials.of(ObjectKey("Certificate", *name), resource.metadata.generation),
         )
 
     async def _serving(
-        self, secret: LeafSecret | ForeignObject | None, named: str, authority: Authority | None, now: datetime
+        self, resource: CertificateResource, authority: Authority | None, now: datetime
     ) -> Authority | None:
         """The authority of what is served: mostly the one that is named."""
-        name = secret.authority if isinstance(secret, LeafSecret) else ""
-        if name in ("", named):
+        name = self.world.served_by(resource)
+        if name == resource.spec.ca_ref.name:
             return authority
         with suppress(InvalidSpec):  # said by its own plan
             ca = self.world.cas.get(name) or await self.world.private_ca(name)

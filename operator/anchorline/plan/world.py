@@ -245,7 +245,7 @@ class CertificateSeen:
     ca: PrivateCA | None
     authority: Authority | None
     secret: LeafSecret | ForeignObject | None
-    serving: Authority | None = None
+    serving: Authority | None
     rival: str = ""
     cluster_domain: str = "cluster.local"
     denied: str = ""
